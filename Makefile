@@ -1,0 +1,58 @@
+# The words that people and CI use. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
+RUN := $(UV) run --locked --no-sync
+# The machine's own Python is used: nothing is downloaded but packages.
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help install demo up test lint format types contracts check clean
+
+help: ## List the commands
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.tools/uv/bin/uv:
+	@echo "Installing uv $(UV_VERSION) into .tools/ …"
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--target .tools/uv uv==$(UV_VERSION) 2>.tools-error.log \
+		|| { cat .tools-error.log; rm -f .tools-error.log; exit 1; }
+	@rm -f .tools-error.log
+
+.venv/.installed: pyproject.toml uv.lock $(if $(findstring .tools,$(UV)),.tools/uv/bin/uv)
+	@$(UV) sync --quiet --locked --python "$$(command -v python3)"
+	@touch $@
+
+install: .venv/.installed ## Install everything that is needed, locked, into .venv/
+
+demo: install ## Play the main job on the embedded default and show its result
+	@$(RUN) balance-cache demo
+
+up: install ## Start everything on free ports, with Flower, until Ctrl-C
+	@$(RUN) balance-cache up
+
+test: install ## Run the whole test suite
+	@$(RUN) pytest
+
+lint: install ## Formatting and lint rules
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+
+format: install ## Format the code
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .
+
+types: install ## Strict type check
+	@$(RUN) mypy
+
+contracts: install ## Who may import whom
+	@$(RUN) lint-imports --no-cache
+
+check: lint types contracts test ## All that CI checks
+
+bench-%: install ## Measure one thing, for example `make bench-provider`
+	@$(RUN) python -m benchmarks.$*
+
+clean: ## Remove what the commands above installed
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Redis: keys, codec, Lua scripts, the coherent store, leases."""

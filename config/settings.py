@@ -1,0 +1,223 @@
+"""Every setting, from the environment alone. This file is the only reader of the environment.
+
+Names and defaults follow Bako's where Bako has them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.errors import ConfigurationError, InvalidValueError, UnknownNetworkError
+from domain.networks import Network
+from domain.values import check_chain_id
+
+DEFAULT_NETWORKS = (
+    Network(9889, "mainnet", ("https://mainnet.fuel.network/v1/graphql",)),
+    Network(0, "testnet", ("https://testnet.fuel.network/v1/graphql",)),
+)
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+WholeSeconds = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What the operator decides. Frozen: a running process never changes its mind."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=False, hide_input_in_errors=True
+    )
+
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        validation_alias=AliasChoices("REDIS_URL", "REDIS_URL_WRITE"),
+        description="The cache: the Redis that Bako's API uses.",
+    )
+    celery_broker_url: str = Field(
+        default="redis://127.0.0.1:6379/1",
+        description="The broker: another Redis database than the cache, or RabbitMQ (amqp://).",
+    )
+    database_url: str = Field(
+        default="sqlite:///balance-cache.sqlite3",
+        description="Bako's PostgreSQL (postgresql://…), or SQLite for the embedded default.",
+    )
+    fuel_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=DEFAULT_NETWORKS,
+        description=(
+            'The allow-list, as JSON: [{"chainId": 9889, "name": "mainnet", "urls": ["https://…"]}]'
+        ),
+    )
+
+    enable_balance_cache: bool = Field(
+        default=True, description="false: every read goes to the node and every task is a no-op."
+    )
+    balance_cache_ttl: WholeSeconds = Field(
+        default=600, description="Fresh life of a snapshot, seconds."
+    )
+    balance_keep_ttl: WholeSeconds = Field(
+        default=86_400, description="Keep life of the last known snapshot, seconds."
+    )
+    balance_invalidation_ttl: WholeSeconds = Field(
+        default=3_600, description="Life of Bako's invalidation flags, seconds."
+    )
+    transaction_cache_ttl: WholeSeconds = Field(
+        default=600, description="Life of Bako's tx:refresh marks, seconds."
+    )
+    lease_seconds: Seconds = Field(
+        default=10.0, description="How long a fetch may hold its lease before another may fetch."
+    )
+    redis_hash_tags: bool = Field(
+        default=False,
+        description="Redis Cluster: all keys of one address share a slot. Not drop-in.",
+    )
+
+    node_timeout_seconds: Seconds = Field(
+        default=10.0, description="Total deadline of one fetch from a node, retries included."
+    )
+    node_concurrency: int = Field(
+        default=10, gt=0, description="Requests that one process has under way at one network."
+    )
+
+    warmup_enabled: bool = Field(default=True, description="false: logins warm nothing.")
+    warmup_concurrency: int = Field(
+        default=5, gt=0, description="Node requests that warm-ups have under way in a process."
+    )
+    warmup_max_predicates: int = Field(
+        default=20, gt=0, description="Predicates that one login warms at once, newest first."
+    )
+    warmup_skip_cached: bool = Field(
+        default=True, description="Skip predicates that are fresh already."
+    )
+
+    refresh_interval_seconds: Seconds = Field(
+        default=10.0, description="How often beat looks for hot predicates that are due."
+    )
+    refresh_ahead_seconds: Seconds = Field(
+        default=60.0, description="How long before its end of fresh life a snapshot is due."
+    )
+    hot_life_seconds: WholeSeconds = Field(
+        default=3_600, description="How long after its last read a predicate stays hot."
+    )
+    refresh_batch: int = Field(
+        default=200, gt=0, description="Predicates that one refresh run takes per network."
+    )
+
+    api_host: str = Field(default="127.0.0.1", description="Where the read API listens.")
+    api_port: int = Field(default=8080, ge=0, le=65_535, description="Its port; 0: a free one.")
+    read_wait_seconds: Seconds = Field(
+        default=5.0, description="How long a read waits for the node before it answers stale."
+    )
+    internal_api_key: SecretStr | None = Field(
+        default=None, description="X-API-Key of service callers; several, separated by commas."
+    )
+
+    flower_port: int = Field(default=5555, ge=0, le=65_535, description="Where Flower listens.")
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("fuel_networks", mode="before")
+    @classmethod
+    def _parse_networks(cls, raw: Any) -> Any:
+        if not isinstance(raw, str):
+            return raw
+        try:
+            return parse_networks(raw)
+        except InvalidValueError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _known_level(cls, raw: Any) -> Any:
+        level = str(raw).upper()
+        if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("expected DEBUG, INFO, WARNING or ERROR")
+        return level
+
+    def network(self, chain_id: int) -> Network:
+        """Return the configured network of a chain.
+
+        Raises:
+            UnknownNetworkError: the chain is not on the allow-list.
+        """
+        for network in self.fuel_networks:
+            if network.chain_id == chain_id:
+                return network
+        raise UnknownNetworkError(chain_id)
+
+    @property
+    def chain_ids(self) -> tuple[int, ...]:
+        """The chains of the allow-list, in its order."""
+        return tuple(network.chain_id for network in self.fuel_networks)
+
+
+def parse_networks(raw: str) -> tuple[Network, ...]:
+    """Read the allow-list.
+
+    Raises:
+        InvalidValueError: not the documented JSON, an address that is not http(s), or two
+            networks with one chain id (their balances would share keys).
+    """
+    try:
+        entries = json.loads(raw)
+    except ValueError as error:
+        raise InvalidValueError(f"not JSON: {error}") from error
+    if not isinstance(entries, list) or not entries:
+        raise InvalidValueError("expected a JSON list with at least one network")
+    networks = tuple(_parse_network(entry) for entry in entries)
+    seen: dict[int, str] = {}
+    for network in networks:
+        if network.chain_id in seen:
+            raise InvalidValueError(
+                f"networks {seen[network.chain_id]!r} and {network.name!r} "
+                f"have one chain id, {network.chain_id}"
+            )
+        seen[network.chain_id] = network.name
+    return networks
+
+
+def _parse_network(entry: object) -> Network:
+    if not isinstance(entry, dict) or set(entry) != {"chainId", "name", "urls"}:
+        raise InvalidValueError("each network has exactly chainId, name and urls")
+    chain_id, name, urls = entry["chainId"], entry["name"], entry["urls"]
+    if not isinstance(chain_id, int) or isinstance(chain_id, bool):
+        raise InvalidValueError("chainId must be a number")
+    if not isinstance(name, str) or not name:
+        raise InvalidValueError("name must be a text")
+    if not isinstance(urls, list) or not urls or not all(isinstance(url, str) for url in urls):
+        raise InvalidValueError(f"network {name!r}: urls must be a list of at least one address")
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            # The address itself stays out of the message: it may carry credentials.
+            raise InvalidValueError(f"network {name!r}: each url must be http:// or https://")
+    return Network(check_chain_id(chain_id), name, tuple(urls))
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: names each wrong variable, in one line, without its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(_one_line(error)) from None
+
+
+@lru_cache(maxsize=1)
+def current_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()
+
+
+def _one_line(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+        problems.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(problems)

@@ -1,0 +1,1 @@
+"""A simulated Fuel node: a tool of its own."""

@@ -1,0 +1,1 @@
+"""Values, errors and protocols: the standard library alone."""

@@ -1,0 +1,247 @@
+"""What the parts promise each other: protocols, so that no adapter imports another.
+
+`BalanceProvider` is a source of balances (the Fuel node). `BalanceCache` is the coherent store.
+`provider.CachedProvider` joins one of each without either package knowing the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from domain.errors import ProviderError
+from domain.networks import Network
+from domain.values import Address, BlockHeight, ChainId, Lane, ReadAnswer, Snapshot
+
+
+class BalanceProvider(Protocol):
+    """A source of balances for one network."""
+
+    async def fetch_many(
+        self,
+        addresses: Sequence[Address],
+        *,
+        required_height: BlockHeight = 0,
+        lane: Lane = Lane.READ,
+        deadline_seconds: float | None = None,
+    ) -> Mapping[Address, Snapshot | ProviderError]:
+        """Fetch all balances of each predicate, true at `required_height` or later.
+
+        One failing predicate does not fail the others: its error stands in its place. Every
+        address that was asked for is a key of the answer; duplicates are asked once. Never
+        takes longer than the deadline (None: the provider's configured one).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The only permission to publish a snapshot of one predicate on one chain.
+
+    Attributes:
+        address: the predicate.
+        chain_id: the chain.
+        token: proves whose lease it is; a publish without it is refused.
+        required_height: what the node must be asked for: the highest of what invalidations
+            demanded and what is stored already.
+    """
+
+    address: Address
+    chain_id: ChainId
+    token: str
+    required_height: BlockHeight
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else holds the lease.
+
+    Attributes:
+        wait_ms: how long that lease lasts if nobody publishes or extends it.
+    """
+
+    wait_ms: int
+
+
+class PublishOutcome(StrEnum):
+    """What became of a publish. Everything but PUBLISHED changed nothing that a reader sees."""
+
+    PUBLISHED = "published"
+    LEASE_LOST = "lease_lost"  # expired and taken over, invalidated, evicted, flushed
+    FLAG_CHANGED = "flag_changed"  # a foreign writer invalidated or wrote meanwhile
+    BELOW_MINIMUM = "below_minimum"  # the node is behind what an invalidation demanded
+    OLDER_THAN_STORED = "older_than_stored"  # a newer snapshot is already there
+
+
+class BalanceCache(Protocol):
+    """The coherent store of snapshots.
+
+    The law: once `invalidate` has returned, no read returns as `Fresh` what was fetched before
+    it or is true below its height. Every method raises `CacheUnavailableError` when the store
+    does not answer, and no other error for a value that it cannot read (that is a miss).
+    """
+
+    async def read(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> Mapping[Address, ReadAnswer]:
+        """Read many predicates on one chain, fresh ones in one round trip."""
+        ...
+
+    async def acquire(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> Mapping[Address, Lease | Busy]:
+        """Ask for the lease of each predicate: whoever gets it fetches, others wait."""
+        ...
+
+    async def extend(self, leases: Sequence[Lease]) -> Mapping[Address, bool]:
+        """Prolong leases that are still ours; False where a lease is lost."""
+        ...
+
+    async def publish(
+        self, leased: Sequence[tuple[Lease, Snapshot]]
+    ) -> Mapping[Address, PublishOutcome]:
+        """Store each snapshot if its lease still permits it; the lease ends either way."""
+        ...
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back unused (the fetch failed); another's lease is never touched."""
+        ...
+
+    async def wait_published(
+        self, chain_id: ChainId, addresses: Sequence[Address], timeout_seconds: float
+    ) -> None:
+        """Return when each predicate's present lease has ended, or at the timeout.
+
+        Waiters are told by notification. Read again afterwards: an ended lease is no promise.
+        """
+        ...
+
+    async def invalidate(
+        self,
+        addresses: Sequence[Address],
+        chain_id: ChainId | None = None,
+        height: BlockHeight | None = None,
+    ) -> None:
+        """Declare what is stored wrong, and what is true below `height` (None: unknown).
+
+        No chain id means every configured chain; heights need a chain id. The last known
+        snapshot stays, to be served as `Stale`.
+
+        Raises:
+            InvalidValueError: a height without a chain id.
+        """
+        ...
+
+    async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
+        """Forget snapshots, fresh and last known; returns how many keys went."""
+        ...
+
+    async def clear_invalidation(
+        self, addresses: Sequence[Address], chain_id: ChainId | None = None
+    ) -> None:
+        """Drop the drop-in invalidation flags; never makes an old value fresh again."""
+        ...
+
+    async def mark_read(self, chain_id: ChainId, addresses: Sequence[Address]) -> None:
+        """Note that somebody looks at these predicates: they join or stay in the hot set."""
+        ...
+
+    async def due(self, chain_id: ChainId, limit: int) -> Sequence[Address]:
+        """Return hot predicates that are about to expire or not fresh, the most overdue first.
+
+        Takes time proportional to their number. One that nobody read lately falls out.
+        """
+        ...
+
+    async def stats(self) -> Mapping[str, object]:
+        """Return counters and settings for people (the document's `stats`)."""
+        ...
+
+
+class Source(StrEnum):
+    """Where an answer came from."""
+
+    CACHE = "cache"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a reader gets: the answer and where it came from."""
+
+    answer: ReadAnswer
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Refilled:
+    """A refill fetched and published a snapshot."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class RefillFailed:
+    """A refill published nothing.
+
+    ``snapshot`` is what the node told when the publish alone was refused or impossible.
+    """
+
+    error: ProviderError | PublishOutcome
+    snapshot: Snapshot | None = None
+
+
+RefillOutcome = Refilled | Busy | RefillFailed
+"""Busy: somebody else is fetching this predicate right now."""
+
+
+class BalanceReader(Protocol):
+    """Balances of one network, through the cache: what the API and the tasks call."""
+
+    network: Network
+
+    async def read_many(
+        self,
+        addresses: Sequence[Address],
+        *,
+        allow_stale: bool = False,
+        wait_seconds: float | None = None,
+    ) -> Mapping[Address, Served]:
+        """Answer from the cache; fetch what is not fresh, at the latest until `wait_seconds`.
+
+        With `allow_stale` what is stale is served at once, without waiting. After the wait a
+        stale answer is served, marked, and an unknown one is `Missing`. When the cache is away
+        the node is asked directly, bounded. Never raises for a node or a cache that fails.
+        """
+        ...
+
+    async def refill(
+        self,
+        addresses: Sequence[Address],
+        *,
+        lane: Lane,
+        required_height: BlockHeight = 0,
+    ) -> Mapping[Address, RefillOutcome]:
+        """Take leases, fetch in as few node requests as possible, publish.
+
+        A publish that is refused because of an invalidation is fetched again, a bounded number
+        of times.
+
+        Raises:
+            CacheUnavailableError: no lease can be had; nothing was fetched.
+        """
+        ...
+
+
+class PredicateDirectory(Protocol):
+    """Whose predicates: what the tasks ask the registry."""
+
+    async def addresses_of_user(self, user_id: str, limit: int | None = None) -> Sequence[Address]:
+        """Return the addresses of all predicates of a user, newest first.
+
+        Raises:
+            UnknownUserError: there is no such user.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The Fuel node: GraphQL over httpx."""

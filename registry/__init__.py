@@ -1,0 +1,1 @@
+"""SQLAlchemy over the adopter's tables: whose predicates, pending transactions."""
