@@ -1,0 +1,100 @@
+"""Settings: documented, checked, and refused in one line that names the variable."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from config.settings import Settings, load_settings, parse_networks
+from domain.errors import ConfigurationError, InvalidValueError, UnknownNetworkError
+
+MAINNET = {"chainId": 9889, "name": "mainnet", "urls": ["https://user:secret@one.example/v1"]}
+TESTNET = {"chainId": 0, "name": "testnet", "urls": ["https://two.example/v1/graphql"]}
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("REDIS_URL_WRITE", raising=False)
+
+
+def test_the_defaults_are_the_documents() -> None:
+    settings = load_settings()
+
+    assert settings.balance_cache_ttl == 600
+    assert settings.balance_invalidation_ttl == 3600
+    assert settings.enable_balance_cache
+    assert settings.chain_ids == (9889, 0)
+
+
+def test_bakos_name_for_the_redis_address_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL_WRITE", "redis://bako:6379")
+
+    assert load_settings().redis_url == "redis://bako:6379"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BALANCE_CACHE_TTL", "soon"),
+        ("BALANCE_CACHE_TTL", "0"),
+        ("BALANCE_CACHE_TTL", "-1"),
+        ("WARMUP_MAX_PREDICATES", "NaN"),
+        ("NODE_TIMEOUT_SECONDS", "nan"),
+        ("ENABLE_BALANCE_CACHE", "perhaps"),
+        ("API_PORT", "70000"),
+        ("LOG_LEVEL", "LOUD"),
+        ("FUEL_NETWORKS", "mainnet"),
+        ("FUEL_NETWORKS", "[]"),
+        ("FUEL_NETWORKS", json.dumps([{**MAINNET, "urls": ["file:///etc/passwd"]}])),
+        ("FUEL_NETWORKS", json.dumps([{**MAINNET, "chainId": "9889"}])),
+        ("FUEL_NETWORKS", json.dumps([{**MAINNET, "chainId": True}])),
+        ("FUEL_NETWORKS", json.dumps([{**MAINNET, "extra": 1}])),
+    ],
+)
+def test_a_wrong_value_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert str(caught.value).startswith(f"{name}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_about_networks_shows_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {**MAINNET, "urls": ["ftp://user:secret@one.example"]}
+    monkeypatch.setenv("FUEL_NETWORKS", json.dumps([wrong]))
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert "secret" not in str(caught.value)
+
+
+def test_two_networks_with_one_chain_id_are_refused() -> None:
+    twin = {**TESTNET, "name": "local"}
+
+    with pytest.raises(InvalidValueError, match="'testnet' and 'local' have one chain id, 0"):
+        parse_networks(json.dumps([TESTNET, twin]))
+
+
+def test_chain_zero_is_a_network_like_any_other() -> None:
+    networks = parse_networks(json.dumps([MAINNET, TESTNET]))
+    settings = Settings(fuel_networks=networks)
+
+    assert settings.network(0).name == "testnet"
+    with pytest.raises(UnknownNetworkError, match="chain id 7"):
+        settings.network(7)
+
+
+def test_a_network_shows_no_credentials() -> None:
+    (network,) = parse_networks(json.dumps([MAINNET]))
+
+    assert network.urls == ("https://user:secret@one.example/v1",)
+    assert network.public_url == "https://one.example/v1"
+    assert "secret" not in repr(network)
