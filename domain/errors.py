@@ -10,6 +10,7 @@ Transient and permanent are types, so that a retry reads the class and never the
     ├── UnknownNetworkError         a chain id that is not on the allow-list
     ├── UnknownUserError            no such user
     ├── CacheUnavailableError       Redis does not answer
+    ├── RegistryUnavailableError    the database does not answer
     ├── PublishingError             the broker did not take a task in time
     └── ProviderError               the Fuel node gave no balances
         ├── TransientProviderError  worth a retry, on this node or the next
@@ -73,6 +74,10 @@ class UnknownNetworkError(BalanceCacheError):
 
 class CacheUnavailableError(BalanceCacheError):
     """Redis does not answer; whoever asks goes to the node, bounded, and says so."""
+
+
+class RegistryUnavailableError(BalanceCacheError):
+    """The database does not answer, or its tables are not there; worth a retry later."""
 
 
 class PublishingError(BalanceCacheError):

@@ -245,3 +245,30 @@ class PredicateDirectory(Protocol):
             UnknownUserError: there is no such user.
         """
         ...
+
+
+class TaskPublisher(Protocol):
+    """Hands tasks to the workers: what the API calls without knowing who runs them."""
+
+    async def send(
+        self,
+        name: str,
+        args: Sequence[object],
+        *,
+        queue: str,
+        expires: float | None = None,
+    ) -> str:
+        """Publish one task and return its id.
+
+        Takes about 100 ms at most, also when the broker is gone.
+
+        Args:
+            name: the task's stable name, for example ``balances.invalidate``.
+            args: its positional arguments: JSON values only.
+            queue: the lane that it goes through.
+            expires: seconds after which nobody needs it any more; None: it never expires.
+
+        Raises:
+            PublishingError: the broker did not take the task in time; nothing was accepted.
+        """
+        ...
