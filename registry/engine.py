@@ -1,0 +1,71 @@
+"""From a database URL to an engine that speaks asyncio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from domain.errors import ConfigurationError
+
+_DRIVERS = {
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+_CONNECT_SECONDS = 5.0
+_STATEMENT_SECONDS = 10.0
+_BUSY_MS = 5_000
+"""How long a SQLite connection waits for another process's write."""
+
+
+def asyncio_url(database_url: str) -> URL:
+    """Return the URL with the driver that we use.
+
+    ``sslmode``, which libpq's URLs carry, becomes the ``ssl`` that asyncpg understands.
+
+    Raises:
+        ConfigurationError: not a PostgreSQL or SQLite URL. The URL stays out of the message,
+            because it may carry a password.
+    """
+    try:
+        url = make_url(database_url)
+    except ArgumentError:
+        raise ConfigurationError("DATABASE_URL: not a database URL") from None
+    driver = _DRIVERS.get(url.drivername)
+    if driver is None:
+        raise ConfigurationError("DATABASE_URL: expected postgresql://… or sqlite:///…")
+    query = dict(url.query)
+    if driver == "postgresql+asyncpg" and "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return url.set(drivername=driver, query=query)
+
+
+def open_engine(database_url: str) -> AsyncEngine:
+    """Return an engine; nothing is connected until the first query.
+
+    Raises:
+        ConfigurationError: the URL is of no kind that we serve.
+    """
+    url = asyncio_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        return engine
+    timeouts = {"timeout": _CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS}
+    return create_async_engine(
+        url, connect_args=timeouts, pool_pre_ping=True, pool_timeout=_CONNECT_SECONDS
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    # Readers of other processes go on while somebody writes.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()

@@ -1,0 +1,90 @@
+"""What the registry hands out: plain values, no rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from domain.values import Address, AssetId, ChainId
+
+ZERO_ADDRESS = "0x" + "0" * 64
+"""Fills the unused places among a vault's signers."""
+
+ReservedCoins = dict[AssetId, int]
+"""Amount that pending transactions will spend, by asset."""
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What the pending transactions of one predicate will spend.
+
+    Attributes:
+        coins: by asset.
+        unreadable: pending transactions whose draft nobody could read: what is reserved is
+            then only known from below.
+    """
+
+    coins: ReservedCoins = field(default_factory=dict)
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PredicateRecord:
+    """One predicate as its owner sees it.
+
+    Attributes:
+        predicate_id: its uuid.
+        name: for people.
+        stored_address: the text in the table.
+        address: the same in our form; None when the table holds something else, so that
+            nobody takes an unreadable vault for an empty one.
+        members: signers of the vault, 0 where a connector signs.
+        minimum_signers: how many of them must sign.
+    """
+
+    predicate_id: str
+    name: str
+    stored_address: str
+    address: Address | None
+    members: int
+    minimum_signers: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A login as the table ``user_tokens`` keeps it.
+
+    Attributes:
+        user_id: whose it is.
+        user_address: what the header ``signeraddress`` must be.
+        chain_id: the network that the user selected; None when the row does not say.
+        network_url: its address as Bako stored it.
+        expires_at: UTC without a zone; None: the row does not say, treat it as over.
+    """
+
+    user_id: str
+    user_address: str
+    chain_id: ChainId | None
+    network_url: str
+    expires_at: datetime | None
+
+
+def signers(configurable: str | None) -> tuple[int, int]:
+    """Return (members, minimum signers) out of a vault's configurable JSON.
+
+    Bako's rule: the members are SIGNERS without the zero address, the minimum is
+    SIGNATURES_COUNT, or 1 where there is none.
+    """
+    try:
+        parsed: Any = json.loads(configurable or "{}")
+    except ValueError:
+        return 0, 1
+    if not isinstance(parsed, dict):
+        return 0, 1
+    listed = parsed.get("SIGNERS")
+    members = [s for s in listed if s != ZERO_ADDRESS] if isinstance(listed, list) else []
+    count = parsed.get("SIGNATURES_COUNT")
+    minimum = count if isinstance(count, int) and not isinstance(count, bool) and count else 1
+    return len(members), minimum

@@ -1,0 +1,235 @@
+"""The registry: whose predicates, what is reserved of them, who is signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Row, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.errors import (
+    InvalidAddressError,
+    InvalidValueError,
+    RegistryUnavailableError,
+    UnknownPredicateError,
+    UnknownUserError,
+)
+from domain.values import Address, check_chain_id, parse_address
+from registry import migrate, queries
+from registry.engine import open_engine
+from registry.records import PredicateRecord, Reservation, StoredSession, signers
+from registry.reserved import comparable_url, is_on_network, reserved_by
+
+_log = structlog.get_logger(__name__)
+
+
+class Registry:
+    """Bako's database, read only. One per event loop; ``await close()`` at the end.
+
+    Every method raises `RegistryUnavailableError` when the database does not answer.
+
+    Attributes:
+        unreadable_rows: predicates met so far whose address is in no valid form.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.unreadable_rows = 0
+
+    @classmethod
+    def open(cls, database_url: str) -> Registry:
+        """Return the registry of a database; the first query connects.
+
+        Raises:
+            ConfigurationError: neither PostgreSQL nor SQLite.
+        """
+        return cls(open_engine(database_url))
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._engine.dispose()
+
+    async def create_schema(self) -> None:
+        """Create the tables from nothing: for the embedded default and for tests.
+
+        Never call it on a Bako database: those tables are Bako's to create.
+        """
+        with _database_errors():
+            await migrate.create_schema(self._engine)
+
+    async def check(self) -> None:
+        """Ask the database for an answer."""
+        with _database_errors():
+            async with self._engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+    async def addresses_of_user(self, user_id: str, limit: int | None = None) -> Sequence[Address]:
+        """Return the addresses of all predicates of a user, newest first.
+
+        Owned or signed for, not deleted, not put out of sight by the user. Rows whose address
+        cannot be read are counted, logged and left out.
+
+        Raises:
+            UnknownUserError: there is no such user.
+        """
+        records = await self._records_of_user(user_id, queries.newest_first)
+        addresses = dict.fromkeys(r.address for r in records if r.address is not None)
+        return list(addresses)[:limit]
+
+    async def predicates_of_user(self, user_id: str) -> Sequence[PredicateRecord]:
+        """Return the predicates that a user's allocation is summed over, by ascending id.
+
+        Raises:
+            UnknownUserError: there is no such user.
+        """
+        return await self._records_of_user(user_id, queries.by_id)
+
+    async def predicate(self, predicate_id: str, *, user_id: str | None = None) -> PredicateRecord:
+        """Return one predicate that this user owns or signs for (None: whoever's it is).
+
+        Raises:
+            UnknownPredicateError: there is none, or it is somebody else's; both look the same.
+        """
+        if _as_uuid(predicate_id) is None or (user_id is not None and _as_uuid(user_id) is None):
+            raise UnknownPredicateError(predicate_id)
+        rows = await self._all(queries.predicate_for_user(predicate_id, user_id))
+        if not rows:
+            raise UnknownPredicateError(predicate_id)
+        return self._record(rows[0])
+
+    async def reserved_coins(
+        self, predicate_ids: Collection[str], network_urls: Collection[str]
+    ) -> Mapping[str, Reservation]:
+        """Return what pending transactions on these networks will spend, by predicate id.
+
+        Every predicate id is a key of the answer. URLs are compared as Bako compares them.
+        """
+        reservations = {predicate_id: Reservation() for predicate_id in predicate_ids}
+        urls = {comparable_url(url) for url in network_urls}
+        rows = await self._all(queries.pending_drafts(predicate_ids)) if predicate_ids else []
+        for row in rows:
+            if is_on_network(row.network, urls):
+                _reserve(reservations[row.predicate_id], row)
+        return reservations
+
+    async def session(self, token: str) -> StoredSession | None:
+        """Return the login that a token belongs to, if the table has it."""
+        rows = await self._all(queries.session_of_token(token))
+        if not rows:
+            return None
+        row = rows[0]
+        network = row.network if isinstance(row.network, dict) else {}
+        return StoredSession(
+            user_id=row.user_id,
+            user_address=row.address,
+            chain_id=_chain_id(network.get("chainId")),
+            network_url=str(network.get("url") or ""),
+            expires_at=row.expired_at,
+        )
+
+    async def known_addresses(self, addresses: Collection[Address]) -> Sequence[Address]:
+        """Return those of the addresses that are predicates, in the order given."""
+        if not addresses:
+            return []
+        rows = await self._all(queries.addresses_known(addresses))
+        known = {row.predicate_address for row in rows}
+        return [address for address in dict.fromkeys(addresses) if address in known]
+
+    async def addresses_of_workspace(self, workspace_id: str) -> Sequence[Address]:
+        """Return the addresses of all predicates of a workspace; none when there is no such."""
+        if _as_uuid(workspace_id) is None:
+            return []
+        rows = await self._all(queries.addresses_of_workspace(workspace_id))
+        parsed = (self._parsed(row.predicate_address) for row in rows)
+        return list(dict.fromkeys(address for address in parsed if address is not None))
+
+    async def _records_of_user(self, user_id: str, order: Any) -> Sequence[PredicateRecord]:
+        inactive = await self._inactive_addresses(user_id)
+        rows = await self._all(order(queries.predicates_of_user(user_id)))
+        records = (self._record(row) for row in rows)
+        return [
+            record
+            for record in records
+            if record.address not in inactive and record.stored_address.lower() not in inactive
+        ]
+
+    async def _inactive_addresses(self, user_id: str) -> set[str]:
+        rows = (
+            await self._all(queries.user_settings(user_id)) if _as_uuid(user_id) is not None else []
+        )
+        if not rows:
+            raise UnknownUserError(user_id)
+        settings = rows[0].settings
+        listed = settings.get("inactivesPredicates") if isinstance(settings, dict) else None
+        return {str(address).lower() for address in listed} if isinstance(listed, list) else set()
+
+    def _record(self, row: Row[*tuple[Any, ...]]) -> PredicateRecord:
+        members, minimum = signers(row.configurable)
+        return PredicateRecord(
+            predicate_id=row.id,
+            name=row.name,
+            stored_address=row.predicate_address,
+            address=self._parsed(row.predicate_address),
+            members=members,
+            minimum_signers=minimum,
+        )
+
+    def _parsed(self, stored_address: str) -> Address | None:
+        try:
+            return parse_address(stored_address)
+        except InvalidAddressError:
+            self.unreadable_rows += 1
+            _log.warning("predicate_address_unreadable", stored_address=stored_address[:80])
+            return None
+
+    async def _all(self, statement: queries.Statement) -> Sequence[Row[*tuple[Any, ...]]]:
+        with _database_errors():
+            async with self._engine.connect() as connection:
+                return (await connection.execute(statement)).all()
+
+
+def _reserve(reservation: Reservation, row: Row[*tuple[Any, ...]]) -> None:
+    try:
+        coins = reserved_by(row.tx_data)
+    except InvalidValueError as error:
+        reservation.unreadable += 1
+        _log.warning("pending_draft_unreadable", transaction_id=row.id, why=str(error))
+        return
+    for asset_id, amount in coins.items():
+        reservation.coins[asset_id] = reservation.coins.get(asset_id, 0) + amount
+
+
+def _as_uuid(text_id: str) -> UUID | None:
+    try:
+        return UUID(text_id)
+    except ValueError:
+        return None
+
+
+def _chain_id(raw: object) -> int | None:
+    if isinstance(raw, str) and raw.isascii() and raw.isdigit():
+        raw = int(raw)
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        return None
+    try:
+        return check_chain_id(raw)
+    except InvalidValueError:
+        return None
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    """Turn every failure of the database into ours, without its URL and parameters."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise RegistryUnavailableError(
+            f"the database failed: {type(error.orig).__name__}"
+        ) from None
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        raise RegistryUnavailableError(f"no database: {type(error).__name__}") from None
