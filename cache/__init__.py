@@ -1,1 +1,1 @@
-"""Redis: keys, codec, Lua scripts, the coherent store, leases."""
+"""The coherent store of balances in Redis, and what else Bako keeps there that we read."""

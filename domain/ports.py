@@ -90,9 +90,19 @@ class BalanceCache(Protocol):
         ...
 
     async def acquire(
-        self, chain_id: ChainId, addresses: Sequence[Address]
+        self,
+        chain_id: ChainId,
+        addresses: Sequence[Address],
+        *,
+        seen: Mapping[Address, int] | None = None,
     ) -> Mapping[Address, Lease | Busy]:
-        """Ask for the lease of each predicate: whoever gets it fetches, others wait."""
+        """Ask for the lease of each predicate: whoever gets it fetches, others wait.
+
+        ``seen`` names the version that the caller has read (0 for Missing and for a foreign
+        value). Where a newer fresh one was published since, nobody needs to fetch: the answer
+        is `Busy` with a wait of 0, read again. Without it the lease is given in any case, as a
+        forced refresh needs.
+        """
         ...
 
     async def extend(self, leases: Sequence[Lease]) -> Mapping[Address, bool]:

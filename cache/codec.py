@@ -1,0 +1,165 @@
+"""A snapshot as JSON and back: Bako's shape, with our own marks after it. Pure.
+
+Bako's TypeScript reads and writes
+``{"balances":[{"assetId","amount":"0x…"}],"timestamp":ms,"chainId":n,"networkUrl":"…"}`` and
+ignores more. We add ``height``, ``heightUpper``, ``softLife`` (ms after the timestamp),
+``epoch`` and ``version``; a value without them is a foreign writer's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from domain.errors import InvalidValueError
+from domain.networks import without_credentials
+from domain.values import (
+    Address,
+    Balance,
+    ChainId,
+    Snapshot,
+    StoredSnapshot,
+    check_amount,
+    check_block_height,
+    parse_asset_id,
+)
+
+MAX_VALUE_BYTES = 4 * 1024 * 1024
+"""More than 30,000 assets: no vault, but somebody's mistake."""
+
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,32}")
+_REMEMBERED_BYTES = 8 * 1024
+_REMEMBERED_VALUES = 1024
+
+
+class PoisonedValueError(InvalidValueError):
+    """A stored value is not what any writer of balances writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A stored value.
+
+    Attributes:
+        stored: the snapshot and when it was published.
+        soft_life_ms: after this age it should be refreshed; None for a foreign value.
+        epoch: the name of the server's history in which it was written; None if foreign.
+    """
+
+    stored: StoredSnapshot
+    soft_life_ms: int | None = None
+    epoch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The JSON in parts: the script puts timestamp, epoch and version between them."""
+
+    until_timestamp: str
+    until_epoch: str
+    until_version: str
+
+
+def encode(snapshot: Snapshot, soft_life_ms: int) -> Encoded:
+    """Write a snapshot as Bako's TypeScript would, and our marks behind."""
+    balances = [{"assetId": b.asset_id, "amount": hex(b.amount)} for b in snapshot.balances]
+    rest: dict[str, Any] = {"chainId": snapshot.chain_id}
+    if snapshot.network_url is not None:
+        rest["networkUrl"] = without_credentials(snapshot.network_url)
+    rest |= {
+        "height": snapshot.height,
+        "heightUpper": snapshot.height_upper,
+        "softLife": soft_life_ms,
+    }
+    return Encoded(
+        until_timestamp=f'{{"balances":{_compact(balances)},"timestamp":',
+        until_epoch=f',{_compact(rest)[1:-1]},"epoch":"',
+        until_version='","version":',
+    )
+
+
+def decode(raw: bytes, address: Address, chain_id: ChainId) -> Decoded:
+    """Read a stored value.
+
+    The same bytes mean the same snapshot, so that small values are remembered: decoding a
+    vault that is read again and again costs a comparison.
+
+    Raises:
+        PoisonedValueError: not JSON, another shape, another chain, or huge.
+    """
+    if len(raw) <= _REMEMBERED_BYTES:
+        return _decode_remembered(raw, address, chain_id)
+    if len(raw) > MAX_VALUE_BYTES:
+        raise PoisonedValueError(f"a value of {len(raw)} bytes")
+    return _decode(raw, address, chain_id)
+
+
+def _decode(raw: bytes, address: Address, chain_id: ChainId) -> Decoded:
+    try:
+        value = json.loads(raw)
+        return _parse(value, address, chain_id)
+    except PoisonedValueError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise PoisonedValueError(f"not a snapshot: {type(error).__name__}") from error
+
+
+_decode_remembered = lru_cache(maxsize=_REMEMBERED_VALUES)(_decode)
+
+
+def _parse(value: dict[str, Any], address: Address, chain_id: ChainId) -> Decoded:
+    if _whole(value["chainId"]) != chain_id:
+        raise PoisonedValueError("a snapshot of another chain")
+    url = value.get("networkUrl")
+    version = value.get("version")
+    foreign = version is None or "epoch" not in value
+    upper = value.get("heightUpper")
+    snapshot = Snapshot(
+        address=address,
+        chain_id=chain_id,
+        balances=_balances(value["balances"]),
+        height=0 if foreign else check_block_height(_whole(value["height"])),
+        height_upper=None if foreign or upper is None else check_block_height(_whole(upper)),
+        network_url=None if url is None else without_credentials(_text(url)),
+    )
+    timestamp = _whole(value["timestamp"])
+    if foreign:
+        return Decoded(StoredSnapshot(snapshot, timestamp, version=0, foreign=True))
+    stored = StoredSnapshot(snapshot, timestamp, version=_whole(version))
+    return Decoded(stored, soft_life_ms=_whole(value["softLife"]), epoch=_text(value["epoch"]))
+
+
+def _balances(rows: list[dict[str, Any]]) -> tuple[Balance, ...]:
+    if not isinstance(rows, list):
+        raise PoisonedValueError("balances are no list")
+    found = []
+    for row in rows:
+        amount = _amount(row["amount"])
+        if amount:  # Bako keeps zero rows; a snapshot leaves them out
+            found.append(Balance(parse_asset_id(_text(row["assetId"])), amount))
+    return tuple(found)
+
+
+def _amount(text: str) -> int:
+    if _HEXADECIMAL.fullmatch(_text(text)) is None:
+        raise PoisonedValueError("an amount that is not hexadecimal")
+    return check_amount(int(text, 16))
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise PoisonedValueError("expected a whole number")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise PoisonedValueError("expected a text")
+    return value
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,62 @@
+"""The seam to the Redis client: batches in one round trip, scripts, errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from cache.failures import unavailable
+from cache.lua import script
+
+Argument = str | bytes | int
+Command = tuple[Argument, ...]
+ScriptCall = tuple[Sequence[str], Sequence[Argument]]
+"""The keys and the arguments of one run of a script."""
+
+
+class Commands:
+    """Sends commands; every method raises `CacheUnavailableError` when Redis does not answer."""
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Read strings in one command; a key of another type reads as absent."""
+        if not keys:
+            return []
+        with unavailable():
+            # The client never decodes: connection.py leaves decode_responses off.
+            return cast("list[bytes | None]", await self.client.mget(keys))
+
+    async def batch(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one round trip; a refused one has its error in its place."""
+        if not commands:
+            return []
+        with unavailable():
+            pipeline = self.client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute(raise_on_error=False)
+
+    async def run(self, name: str, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run one script for each call, all in one round trip, and return their answers."""
+        found = script(name)
+        commands: list[Command] = [
+            ("EVALSHA", found.digest, len(keys), *keys, *arguments) for keys, arguments in calls
+        ]
+        answers = await self.batch(commands)
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:  # a new or restarted server: send the source along
+            again = await self.batch(
+                [("EVAL", found.source, *commands[i][2:]) for i in unknown],
+            )
+            for i, answer in zip(unknown, again, strict=True):
+                answers[i] = answer
+        with unavailable():
+            for answer in answers:
+                if isinstance(answer, ResponseError):
+                    raise answer
+        return answers

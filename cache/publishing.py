@@ -1,0 +1,159 @@
+"""Publishing, invalidation and clearing: every change of what readers see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cache import keys as names
+from cache.codec import encode
+from cache.commands import Commands, ScriptCall
+from cache.keys import Keys
+from cache.leases import ended_message
+from cache.lives import Lives, milliseconds
+from domain.errors import InvalidValueError
+from domain.ports import Lease, PublishOutcome
+from domain.values import Address, BlockHeight, ChainId, Snapshot, check_block_height
+
+CHANGES_LENGTH = 10_000
+"""About how many changes the stream keeps."""
+
+
+class Publishing:
+    """Runs the scripts that change what readers see; many predicates in one round trip."""
+
+    def __init__(
+        self, commands: Commands, keys: Keys, lives: Lives, chain_ids: Sequence[ChainId]
+    ) -> None:
+        self._commands = commands
+        self._keys = keys
+        self._lives = lives
+        self._chain_ids = tuple(chain_ids)
+
+    async def publish(
+        self, leased: Sequence[tuple[Lease, Snapshot]]
+    ) -> dict[Address, PublishOutcome]:
+        """Store each snapshot if its lease still permits it."""
+        for lease, snapshot in leased:
+            if (lease.address, lease.chain_id) != (snapshot.address, snapshot.chain_id):
+                raise InvalidValueError(
+                    f"a lease of {lease.address} on chain {lease.chain_id} does not permit to "
+                    f"publish {snapshot.address} on chain {snapshot.chain_id}"
+                )
+        calls = [self._publish_call(lease, snapshot) for lease, snapshot in leased]
+        answers = await self._commands.run("publish", calls)
+        return {
+            lease.address: PublishOutcome(answer[0].decode())
+            for (lease, _), answer in zip(leased, answers, strict=True)
+        }
+
+    def _publish_call(self, lease: Lease, snapshot: Snapshot) -> ScriptCall:
+        address, chain_id = lease.address, lease.chain_id
+        fresh_ms = self._lives.draw_fresh_ms()
+        ahead_ms = self._lives.ahead_ms(fresh_ms)
+        encoded = encode(snapshot, fresh_ms - ahead_ms)
+        upper = snapshot.height if snapshot.height_upper is None else snapshot.height_upper
+        others = [c for c in self._chain_ids if c != chain_id]
+        keys = [
+            self._keys.state(address, chain_id),
+            self._keys.value(address, chain_id),
+            self._keys.chain_flag(address, chain_id),
+            self._keys.global_flag(address),
+            self._keys.last_known(address, chain_id),
+            *(self._keys.chain_flag(address, other) for other in others),
+        ]
+        if not self._keys.hash_tags:
+            keys += [names.EPOCH, names.due(chain_id), names.CHANGES]
+        return keys, (
+            lease.token,
+            snapshot.height,
+            max(snapshot.height, upper),
+            encoded.until_timestamp,
+            encoded.until_epoch,
+            encoded.until_version,
+            fresh_ms,
+            self._lives.keep_ms,
+            self._lives.state_ms,
+            ahead_ms,
+            names.ENDED_CHANNEL,
+            ended_message(chain_id, address),
+            address,
+            chain_id,
+            len(others),
+            CHANGES_LENGTH,
+            self._lives.keep_ms,
+        )
+
+    async def invalidate(
+        self, addresses: Sequence[Address], chain_id: ChainId | None, height: BlockHeight | None
+    ) -> None:
+        """Declare what is stored wrong, and what is true below the height."""
+        if height is not None:
+            if chain_id is None:
+                raise InvalidValueError("a block height needs the chain id that it counts on")
+            check_block_height(height)
+        calls = [
+            self._invalidate_call(address, chain_id, height) for address in dict.fromkeys(addresses)
+        ]
+        await self._commands.run("invalidate", calls)
+
+    def _invalidate_call(
+        self, address: Address, chain_id: ChainId | None, height: BlockHeight | None
+    ) -> ScriptCall:
+        chains = self._chains(chain_id)
+        keys = [self._keys.global_flag(address)]
+        for chain in chains:
+            keys += (
+                self._keys.state(address, chain),
+                self._keys.value(address, chain),
+                self._keys.chain_flag(address, chain),
+                self._keys.transaction_refresh(address, chain),
+            )
+        if not self._keys.hash_tags:
+            keys += [names.CHANGES, *(names.due(chain) for chain in chains)]
+        return keys, (
+            "" if height is None else height,
+            milliseconds(self._lives.flag_seconds),
+            milliseconds(self._lives.transaction_cache_seconds),
+            self._lives.state_ms,
+            int(chain_id is None),
+            names.ENDED_CHANNEL,
+            address,
+            CHANGES_LENGTH,
+            self._lives.keep_ms,
+            int(not self._keys.hash_tags),
+            *chains,
+        )
+
+    async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None) -> int:
+        """Forget snapshots; returns how many keys went."""
+        calls: list[ScriptCall] = [
+            (
+                (
+                    self._keys.state(address, chain),
+                    self._keys.value(address, chain),
+                    self._keys.last_known(address, chain),
+                ),
+                (),
+            )
+            for address in dict.fromkeys(addresses)
+            for chain in self._chains(chain_id)
+        ]
+        return sum(await self._commands.run("clear", calls))
+
+    async def clear_invalidation(
+        self, addresses: Sequence[Address], chain_id: ChainId | None
+    ) -> None:
+        """Drop the drop-in flags, and the values that stood under them."""
+        chains = self._chains(chain_id)
+        others = [c for c in self._chain_ids if c not in chains]
+        calls: list[ScriptCall] = []
+        for address in dict.fromkeys(addresses):
+            keys = [self._keys.global_flag(address)]
+            for chain in chains:
+                keys += (self._keys.chain_flag(address, chain), self._keys.value(address, chain))
+            keys += (self._keys.chain_flag(address, other) for other in others)
+            calls.append((keys, (len(chains),)))
+        await self._commands.run("clear_flags", calls)
+
+    def _chains(self, chain_id: ChainId | None) -> tuple[ChainId, ...]:
+        return self._chain_ids if chain_id is None else (chain_id,)

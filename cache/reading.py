@@ -1,0 +1,148 @@
+"""The read path: one round trip when all is fresh, a second one for what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from cache.clock import ServerClock
+from cache.codec import Decoded, PoisonedValueError, decode
+from cache.commands import Command, Commands
+from cache.counters import Counters
+from cache.failures import unavailable
+from cache.judging import STATE_FIELDS, Found, State, judge, own_fresh
+from cache.keys import EPOCH, Keys
+from domain.errors import CacheUnavailableError
+from domain.values import Address, ChainId, Fresh, Missing, ReadAnswer, Stale
+
+_KEYS_EACH = 3
+
+
+class Reading:
+    """Reads many predicates of one chain."""
+
+    def __init__(
+        self,
+        commands: Commands,
+        keys: Keys,
+        clock: ServerClock,
+        counters: Counters,
+        *,
+        foreign_skew_ms: int,
+    ) -> None:
+        self._commands = commands
+        self._keys = keys
+        self._clock = clock
+        self._counters = counters
+        self._foreign_skew_ms = foreign_skew_ms
+
+    async def read(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> dict[Address, ReadAnswer]:
+        """Answer for each predicate."""
+        unique = list(dict.fromkeys(addresses))
+        epoch, found = await self._look(chain_id, unique)
+        now_ms = self._clock.now_ms()
+        answers: dict[Address, ReadAnswer] = {}
+        for address, one in found.items():
+            fresh = own_fresh(one, epoch, now_ms)
+            if fresh is not None:
+                answers[address] = fresh
+        rest = [address for address in unique if address not in answers]
+        if rest:
+            answers |= await self._look_closer(
+                chain_id, {address: found[address] for address in rest}
+            )
+        self._count(answers.values())
+        return {address: answers[address] for address in unique}
+
+    async def _look(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> tuple[str | None, dict[Address, Found]]:
+        names = [EPOCH]
+        for address in addresses:
+            names += (
+                self._keys.value(address, chain_id),
+                self._keys.chain_flag(address, chain_id),
+                self._keys.global_flag(address),
+            )
+        texts = await self._get(names)
+        epoch = "none" if self._keys.hash_tags else _text(texts[0])
+        found = {}
+        for i, address in enumerate(addresses):
+            at = 1 + _KEYS_EACH * i
+            value = self._decode(texts[at], address, chain_id)
+            flagged = texts[at + 1] is not None or texts[at + 2] is not None
+            found[address] = Found(value, flagged)
+        return epoch, found
+
+    async def _get(self, names: Sequence[str]) -> list[bytes | None]:
+        if not self._clock.must_ask():
+            return await self._commands.get_many(names)
+        taken = self._counters.take()
+        try:
+            time, texts, *_ = await self._commands.batch(
+                [("TIME",), ("MGET", *names), *self._counters.commands(taken)]
+            )
+        except CacheUnavailableError:
+            self._counters.give_back(taken)
+            raise
+        _refuse(time, texts)
+        self._clock.learn(time)
+        found: list[bytes | None] = texts
+        return found
+
+    async def _look_closer(
+        self, chain_id: ChainId, found: Mapping[Address, Found]
+    ) -> dict[Address, ReadAnswer]:
+        last_known = [self._keys.last_known(address, chain_id) for address in found]
+        states: list[Command] = [
+            ("HMGET", self._keys.state(address, chain_id), *STATE_FIELDS) for address in found
+        ]
+        texts, *fields = await self._commands.batch([("MGET", *last_known), *states])
+        _refuse(texts)
+        now_ms = self._clock.now_ms()
+        return {
+            address: judge(
+                one,
+                self._decode(text, address, chain_id),
+                State.parse(state),
+                now_ms=now_ms,
+                foreign_skew_ms=self._foreign_skew_ms,
+            )
+            for (address, one), text, state in zip(found.items(), texts, fields, strict=True)
+        }
+
+    def _decode(self, text: bytes | None, address: Address, chain_id: ChainId) -> Decoded | None:
+        if text is None:
+            return None
+        try:
+            return decode(text, address, chain_id)
+        except PoisonedValueError:
+            self._counters.count("poisoned")
+            return None
+
+    def _count(self, answers: Any) -> None:
+        for answer in answers:
+            match answer:
+                case Fresh(stored=stored):
+                    self._counters.count("hits")
+                    if stored.foreign:
+                        self._counters.count("foreign")
+                case Stale():
+                    self._counters.count("stale")
+                case Missing():
+                    self._counters.count("misses")
+
+
+def _refuse(*answers: Any) -> None:
+    with unavailable():
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode("utf-8", "replace")

@@ -1,0 +1,163 @@
+"""The coherent store in Redis: joins reading, leases, publishing, waiting and the hot set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from redis.asyncio import Redis
+
+from cache.clock import ServerClock
+from cache.commands import Commands
+from cache.counters import Counters
+from cache.hot import HotSet
+from cache.keys import Keys
+from cache.leases import Leases
+from cache.lives import JITTER, Lives, milliseconds
+from cache.publishing import Publishing
+from cache.reading import Reading
+from cache.statistics import Statistics
+from cache.waiting import Endings, wait_until_ended
+from domain.ports import Busy, Lease, PublishOutcome
+from domain.values import Address, BlockHeight, ChainId, ReadAnswer, Snapshot
+
+FOREIGN_SKEW_SECONDS = 60.0
+"""How long after our invalidation a foreign writer's value may still be from before it: its
+longest fetch and its clock's error."""
+
+
+class RedisBalanceCache:
+    """`domain.ports.BalanceCache` on Redis.
+
+    One object serves a process and its event loop. Every method raises
+    `CacheUnavailableError` when Redis does not answer within a bound.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        chain_ids: Sequence[ChainId],
+        fresh_seconds: float = 600,
+        keep_seconds: float = 86_400,
+        flag_seconds: float = 3_600,
+        lease_seconds: float = 10,
+        transaction_cache_seconds: float = 600,
+        hot_life_seconds: float = 3_600,
+        refresh_ahead_seconds: float = 60,
+        hash_tags: bool = False,
+        jitter: float = JITTER,
+        foreign_skew_seconds: float = FOREIGN_SKEW_SECONDS,
+    ) -> None:
+        self._client = client
+        lives = Lives(
+            fresh_seconds=fresh_seconds,
+            keep_seconds=keep_seconds,
+            flag_seconds=flag_seconds,
+            lease_seconds=lease_seconds,
+            transaction_cache_seconds=transaction_cache_seconds,
+            hot_life_seconds=hot_life_seconds,
+            refresh_ahead_seconds=refresh_ahead_seconds,
+            jitter=jitter,
+        )
+        commands, keys = Commands(client), Keys(hash_tags)
+        self.counters = Counters()
+        self._reading = Reading(
+            commands,
+            keys,
+            ServerClock(),
+            self.counters,
+            foreign_skew_ms=milliseconds(foreign_skew_seconds),
+        )
+        self._leases = Leases(commands, keys, lives)
+        self._publishing = Publishing(commands, keys, lives, chain_ids)
+        self._endings = Endings(client)
+        self._hot = HotSet(commands, keys, lives)
+        self._statistics = Statistics(commands, self.counters, lives)
+
+    async def read(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> Mapping[Address, ReadAnswer]:
+        """Read many predicates on one chain, fresh ones in one round trip."""
+        return await self._reading.read(chain_id, addresses)
+
+    async def acquire(
+        self,
+        chain_id: ChainId,
+        addresses: Sequence[Address],
+        *,
+        seen: Mapping[Address, int] | None = None,
+    ) -> Mapping[Address, Lease | Busy]:
+        """Ask for the lease of each predicate: whoever gets it fetches, others wait."""
+        return await self._leases.acquire(chain_id, addresses, seen)
+
+    async def extend(self, leases: Sequence[Lease]) -> Mapping[Address, bool]:
+        """Prolong leases that are still ours; False where a lease is lost."""
+        return await self._leases.extend(leases)
+
+    async def publish(
+        self, leased: Sequence[tuple[Lease, Snapshot]]
+    ) -> Mapping[Address, PublishOutcome]:
+        """Store each snapshot if its lease still permits it; the lease ends either way.
+
+        Raises:
+            InvalidValueError: a snapshot of another predicate or chain than its lease.
+        """
+        outcomes = await self._publishing.publish(leased)
+        for outcome in outcomes.values():
+            self.counters.count(outcome.value)
+        return outcomes
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back unused; another's lease is never touched."""
+        await self._leases.release(leases)
+
+    async def wait_published(
+        self, chain_id: ChainId, addresses: Sequence[Address], timeout_seconds: float
+    ) -> None:
+        """Return when each predicate's present lease has ended, or at the timeout."""
+        await wait_until_ended(self._endings, self._leases, chain_id, addresses, timeout_seconds)
+
+    async def invalidate(
+        self,
+        addresses: Sequence[Address],
+        chain_id: ChainId | None = None,
+        height: BlockHeight | None = None,
+    ) -> None:
+        """Declare what is stored wrong, and what is true below `height`.
+
+        Raises:
+            InvalidValueError: a height without a chain id, or one that no chain can have.
+        """
+        await self._publishing.invalidate(addresses, chain_id, height)
+        self.counters.count("invalidations", len(set(addresses)))
+
+    async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
+        """Forget snapshots, fresh and last known; returns how many keys went."""
+        return await self._publishing.clear(addresses, chain_id)
+
+    async def clear_invalidation(
+        self, addresses: Sequence[Address], chain_id: ChainId | None = None
+    ) -> None:
+        """Drop the drop-in invalidation flags; never makes an old value fresh again."""
+        await self._publishing.clear_invalidation(addresses, chain_id)
+
+    async def mark_read(self, chain_id: ChainId, addresses: Sequence[Address]) -> None:
+        """Note that somebody looks at these predicates: they join or stay in the hot set."""
+        await self._hot.mark_read(chain_id, addresses)
+
+    async def due(self, chain_id: ChainId, limit: int) -> Sequence[Address]:
+        """Return hot predicates that are about to expire or not fresh, most overdue first."""
+        return await self._hot.due(chain_id, limit)
+
+    async def stats(self) -> Mapping[str, object]:
+        """Return counters and settings for people; walks the keys, so not for request paths."""
+        return await self._statistics.read()
+
+    async def reset_stats(self) -> None:
+        """Set every counter to zero."""
+        await self._statistics.reset()
+
+    async def aclose(self) -> None:
+        """End the subscription and close the client."""
+        await self._endings.close()
+        await self._client.aclose()

@@ -1,0 +1,83 @@
+"""What the cache's tests share: short lives, snapshots, waiting on a condition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from cache.connection import connect
+from cache.store import RedisBalanceCache
+from domain.ports import BalanceCache, Lease, PublishOutcome
+from domain.values import Address, Balance, BlockHeight, ChainId, Fresh, Snapshot
+from supervisor.valkey import EmbeddedServer
+
+MAINNET = 9889
+TESTNET = 0
+URL = "https://mainnet.fuel.network/v1/graphql"
+
+
+def address(number: int) -> Address:
+    return f"0x{number:064x}"
+
+
+def asset(number: int) -> str:
+    return f"0x{number + 0xA55E7:064x}"
+
+
+def snapshot(
+    who: Address,
+    amount: int = 1,
+    *,
+    height: BlockHeight = 0,
+    height_upper: BlockHeight | None = None,
+    chain_id: ChainId = MAINNET,
+) -> Snapshot:
+    balances = (Balance(asset(1), amount),) if amount else ()
+    return Snapshot(who, chain_id, balances, height, height_upper, URL)
+
+
+@dataclass
+class Harness:
+    """One implementation under test, and how time passes for it."""
+
+    cache: BalanceCache
+    pass_time: Callable[[], None]
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+        """Wait until the condition holds; fail at the deadline."""
+        async with asyncio.timeout(seconds):
+            while not await condition():
+                self.pass_time()
+                await asyncio.sleep(0.01)
+
+    async def lease(self, who: Address, chain_id: ChainId = MAINNET) -> Lease:
+        answer = (await self.cache.acquire(chain_id, [who]))[who]
+        assert isinstance(answer, Lease)
+        return answer
+
+    async def put(self, told: Snapshot) -> None:
+        lease = await self.lease(told.address, told.chain_id)
+        outcome = await self.cache.publish([(lease, told)])
+        assert outcome[told.address] is PublishOutcome.PUBLISHED
+
+    async def read(self, who: Address, chain_id: ChainId = MAINNET) -> Any:
+        return (await self.cache.read(chain_id, [who]))[who]
+
+    async def is_fresh(self, who: Address, chain_id: ChainId = MAINNET) -> bool:
+        return isinstance(await self.read(who, chain_id), Fresh)
+
+
+async def empty_client(server: EmbeddedServer) -> Redis:
+    """Return a client on an empty database of a private server."""
+    client = connect(server.url())
+    await client.flushdb()
+    return client
+
+
+def redis_cache(client: Redis, **changes: Any) -> RedisBalanceCache:
+    """A store on two networks whose lives are exact."""
+    return RedisBalanceCache(client, **{"chain_ids": (MAINNET, TESTNET), "jitter": 0, **changes})
