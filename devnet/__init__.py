@@ -1,1 +1,1 @@
-"""A simulated Fuel node: a tool of its own."""
+"""The simulated Fuel node: as strict as the real one, on loopback, with faults on demand."""

@@ -1,0 +1,109 @@
+"""Reading of queries: parsed and validated once for each text.
+
+Clients send few different texts with many different variables, and reading one with 200 aliases
+takes longer than answering it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    parse,
+    validate,
+)
+
+from devnet.complexity import Cost, CostCounter
+
+_KEPT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text that was read: either a document or the errors that refuse it."""
+
+    text: str
+    node: DocumentNode | None
+    errors: tuple[GraphQLError, ...] = ()
+    operations: tuple[OperationDefinitionNode, ...] = ()
+    fragments: dict[str, FragmentDefinitionNode] = field(default_factory=dict)
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """Return the operation to execute.
+
+        Raises:
+            GraphQLError: it is not named clearly, or there is none of that name.
+        """
+        if name is None:
+            if len(self.operations) == 1:
+                return self.operations[0]
+            raise GraphQLError("Operation name required in request.")
+        for operation in self.operations:
+            if operation.name is not None and operation.name.value == name:
+                return operation
+        raise GraphQLError(f'Unknown operation named "{name}".')
+
+
+class DocumentReader:
+    """Reads texts, and remembers the last ones."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._costs: OrderedDict[Any, Cost] = OrderedDict()
+
+    def read(self, text: str) -> Document:
+        """Return the document of a text."""
+        document = self._documents.get(text)
+        if document is None:
+            document = self._read(text)
+            _remember(self._documents, text, document)
+        return document
+
+    def cost(
+        self,
+        document: Document,
+        operation: OperationDefinitionNode,
+        variables: dict[str, Any],
+        *,
+        indexation: bool,
+    ) -> Cost:
+        """Return what an operation of a valid document costs with these variables."""
+        numbers = tuple(
+            (name, value) for name, value in variables.items() if isinstance(value, int)
+        )
+        name = None if operation.name is None else operation.name.value
+        key = (document.text, name, numbers, indexation)
+        cost = self._costs.get(key)
+        if cost is None:
+            counter = CostCounter(
+                self._schema, document.fragments, variables, indexation=indexation
+            )
+            cost = counter.count(operation)
+            _remember(self._costs, key, cost)
+        return cost
+
+    def _read(self, text: str) -> Document:
+        try:
+            node = parse(text)
+        except GraphQLSyntaxError as error:
+            return Document(text, None, (error,))
+        errors = tuple(validate(self._schema, node))
+        operations = [one for one in node.definitions if isinstance(one, OperationDefinitionNode)]
+        fragments = [one for one in node.definitions if isinstance(one, FragmentDefinitionNode)]
+        by_name = {fragment.name.value: fragment for fragment in fragments}
+        return Document(text, node, errors, tuple(operations), by_name)
+
+
+def _remember(memory: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    memory[key] = value
+    if len(memory) > _KEPT:
+        memory.popitem(last=False)
