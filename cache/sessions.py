@@ -1,0 +1,46 @@
+"""Bako's sessions, read as Bako's TypeScript writes them: ``session-{token}``, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+
+from cache.commands import Commands
+from cache.keys import session
+
+_LONGEST_TOKEN = 8_192
+"""Tokens are login signatures; what is longer is none, and must not become a key."""
+
+
+class SessionStore:
+    """Finds the session of a token. Sessions are Bako's: nothing here writes one."""
+
+    def __init__(self, client: Redis) -> None:
+        self._commands = Commands(client)
+
+    async def get(self, token: str) -> Mapping[str, Any] | None:
+        """Return the session as Bako stored it, None when there is none or it is unreadable.
+
+        Bako's fields: ``accessToken``, ``expired_at``, ``user_id``, ``address``, ``network``
+        (``url``, ``chainId``), ``workspace`` and more. Whether it is expired, the caller judges.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer; that is not the same as no session.
+        """
+        if not token or len(token) > _LONGEST_TOKEN:
+            return None
+        [raw] = await self._commands.get_many([session(token)])
+        return _parse(raw)
+
+
+def _parse(raw: bytes | None) -> Mapping[str, Any] | None:
+    if raw is None:
+        return None
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
