@@ -1,1 +1,1 @@
-"""The Fuel node: GraphQL over httpx."""
+"""The Fuel node: many vaults in one request, typed errors, and the wrapper that caches."""

@@ -1,0 +1,135 @@
+"""One node: its connections, who it is, what it takes, how high it stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import structlog
+
+from domain.errors import (
+    NodeBehindError,
+    NodeUnreachableError,
+    ProviderError,
+    WrongChainError,
+)
+from domain.networks import Network
+from domain.values import BlockHeight
+from provider.answers import Envelope, NodeProfile, open_envelope, read_profile
+from provider.breaker import CircuitBreaker
+from provider.planner import Limits, Page
+from provider.queries import balances_body, profile_body
+from provider.transport import NodeTransport
+
+_HOPELESS_COMPLEXITY = 39
+"""The cost of one vault with ten assets: a node that takes less is of no use."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Endpoint:
+    """One node of a network.
+
+    Attributes:
+        public_url: its address without credentials.
+        limits: what it takes in one request, as far as we know.
+        height: the last height that it named; None: none yet.
+        profile: what it said about itself; None: not asked yet.
+        breaker: whether it may be asked.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        network: Network,
+        *,
+        connections: int,
+        http2: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._network = network
+        self._transport = NodeTransport(
+            url, connections=connections, http2=http2, transport=transport
+        )
+        self.public_url = self._transport.public_url
+        self.limits = Limits()
+        self.height: BlockHeight | None = None
+        self.profile: NodeProfile | None = None
+        self.breaker = CircuitBreaker()
+        self._verifying = asyncio.Lock()
+
+    async def verify(self, timeout_seconds: float) -> NodeProfile:
+        """Ask the node who it is, once.
+
+        Raises:
+            WrongChainError: it serves another chain than configured.
+            ProviderError: it does not answer properly.
+        """
+        async with self._verifying:
+            if self.profile is None:
+                self.profile = await self._ask_profile(timeout_seconds)
+                self.limits = replace(self.limits, indexation=self.profile.indexation)
+            return self.profile
+
+    async def _ask_profile(self, timeout_seconds: float) -> NodeProfile:
+        document = await self._post(profile_body(), timeout_seconds)
+        envelope = self._opened(document, 0)
+        profile = read_profile(envelope.data)
+        if profile.chain_id != self._network.chain_id:
+            raise WrongChainError(self.public_url, self._network.chain_id, profile.chain_id)
+        return profile
+
+    async def ask(
+        self, pages: Sequence[Page], required_height: BlockHeight, seconds: float
+    ) -> Envelope:
+        """Send one request for these pages.
+
+        Raises:
+            ProviderError: there is no answer for any of them.
+        """
+        document = await self._post(balances_body(pages, required_height), seconds)
+        return self._opened(document, required_height)
+
+    def _opened(self, document: object, required_height: BlockHeight) -> Envelope:
+        try:
+            envelope = open_envelope(document, required_height)
+        except NodeBehindError as error:
+            self.height = self.height if error.current is None else error.current
+            raise
+        self.height = self.height if envelope.height is None else envelope.height
+        return envelope
+
+    async def _post(self, body: Mapping[str, Any], seconds: float) -> object:
+        # httpx counts its timeout anew with each byte; ours is one for the whole exchange.
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._transport.post(body, timeout_seconds=seconds)
+        except TimeoutError:
+            raise NodeUnreachableError(
+                f"the node {self.public_url} did not answer within {seconds:.1f} s"
+            ) from None
+
+    def shrink(self, refused: Sequence[Page]) -> bool:
+        """Remember that these pages were too much for one request; False: less is hopeless."""
+        shrunk = self.limits.shrunk(refused)
+        if not self.limits.indexation or shrunk.complexity < _HOPELESS_COMPLEXITY:
+            return False
+        if shrunk == self.limits:
+            return True  # another request has learnt it already
+        self.limits = shrunk
+        _log.warning("node_limit_shrunk", node=self.public_url, limit=shrunk.complexity)
+        return True
+
+    def failed(self, error: ProviderError) -> None:
+        """Note that the node did not answer properly; a node that rests is verified anew."""
+        if self.breaker.failed():
+            self.profile = None
+            self.limits = Limits()
+            _log.warning("node_resting", node=self.public_url, error=str(error))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()

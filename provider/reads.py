@@ -1,0 +1,121 @@
+"""What one read has learnt so far about each predicate, and what it still has to find out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from domain.errors import NodeBehindError, ProviderError, TransientProviderError
+from domain.ports import Refilled, RefillFailed, RefillOutcome, Served, Source
+from domain.values import (
+    Address,
+    Fresh,
+    Missing,
+    ReadAnswer,
+    Snapshot,
+    Stale,
+    StaleReason,
+    StoredSnapshot,
+)
+
+
+class Reads:
+    """The state of one `read_many`.
+
+    Attributes:
+        served: what the reader gets if it ends now; every address has its place from the start.
+        wanted: what may still become fresh.
+        failures: why a predicate is not fresh.
+    """
+
+    def __init__(self, addresses: Sequence[Address], *, deadline: float) -> None:
+        self._deadline = deadline
+        self.wanted = list(dict.fromkeys(addresses))
+        self.served: dict[Address, Served] = {
+            address: Served(Missing(), Source.CACHE) for address in self.wanted
+        }
+        self.failures: dict[Address, ProviderError] = {}
+        self._refilled: set[Address] = set()
+
+    def seconds_left(self) -> float:
+        """Return how long the reader still waits; never negative."""
+        return max(0.0, self._deadline - asyncio.get_running_loop().time())
+
+    def take_from_cache(self, answers: Mapping[Address, ReadAnswer]) -> None:
+        """Take what the cache holds; what is fresh there needs nothing more."""
+        for address, answer in answers.items():
+            source = Source.NODE if address in self._refilled else Source.CACHE
+            self.served[address] = Served(answer, source)
+        self.wanted = [address for address in self.wanted if not self._is_fresh(address)]
+
+    def _is_fresh(self, address: Address) -> bool:
+        return isinstance(self.served[address].answer, Fresh)
+
+    def content_with(self, *, allow_stale: bool) -> list[Address]:
+        """Stop wanting what the reader takes as it is; return what to refresh behind it."""
+        behind = []
+        for address, served in self.served.items():
+            stale = isinstance(served.answer, Stale) and allow_stale
+            if stale or (isinstance(served.answer, Fresh) and served.answer.due):
+                behind.append(address)
+        if allow_stale:
+            self.wanted = [address for address in self.wanted if address not in behind]
+        return behind
+
+    def note_refilled(self, outcomes: Mapping[Address, RefillOutcome]) -> None:
+        """Remember which predicates this very read has brought from the node."""
+        for address, outcome in outcomes.items():
+            if isinstance(outcome, Refilled):
+                self._refilled.add(address)
+
+    def take_failures(self, outcomes: Mapping[Address, RefillOutcome]) -> None:
+        """Take the failures of a refill: this reader does not try again."""
+        for address, outcome in outcomes.items():
+            if isinstance(outcome, RefillFailed) and not self._is_fresh(address):
+                self._take_failure(address, outcome)
+
+    def _take_failure(self, address: Address, outcome: RefillFailed) -> None:
+        self.wanted = [wanted for wanted in self.wanted if wanted != address]
+        if isinstance(outcome.error, ProviderError):
+            self._fail(address, outcome.error)
+            return
+        self.failures[address] = TransientProviderError(
+            f"the balances of {address} kept changing while they were fetched"
+        )
+        served = self.served[address]
+        if outcome.snapshot is not None and isinstance(served.answer, Missing):
+            # Better than nothing, and marked: an invalidation came while it was fetched.
+            stored = _as_stored(outcome.snapshot)
+            answer = Stale(stored, 0, StaleReason.INVALIDATED)
+            self.served[address] = Served(answer, Source.NODE)
+
+    def take_from_node(self, answers: Mapping[Address, Snapshot | ProviderError]) -> None:
+        """Take the node's word directly: nobody knows of invalidations now."""
+        for address, answer in answers.items():
+            if isinstance(answer, Snapshot):
+                self.served[address] = Served(Fresh(_as_stored(answer), 0), Source.NODE)
+                continue
+            if isinstance(self.served[address].answer, Missing):
+                self.served[address] = Served(Missing(), Source.NODE)
+            self._fail(address, answer)
+
+    def _fail(self, address: Address, error: ProviderError) -> None:
+        self.failures[address] = error
+        served = self.served[address]
+        if isinstance(served.answer, Stale):
+            reason = _reason(served.answer.reason, error)
+            self.served[address] = replace(served, answer=replace(served.answer, reason=reason))
+
+
+def _reason(known: StaleReason, error: ProviderError) -> StaleReason:
+    """Say why a stale answer was not replaced; that it is known to be wrong stays said."""
+    if isinstance(error, NodeBehindError):
+        return StaleReason.NODE_BEHIND
+    return known if known is StaleReason.INVALIDATED else StaleReason.NODE_DOWN
+
+
+def _as_stored(snapshot: Snapshot) -> StoredSnapshot:
+    """Dress a snapshot that is in no cache: our own clock, and no version."""
+    return StoredSnapshot(snapshot, timestamp_ms=int(time.time() * 1000), version=0)

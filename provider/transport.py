@@ -1,0 +1,131 @@
+"""One node over HTTP: a JSON body in, a JSON document out, every failure typed.
+
+The node's address may carry credentials. They go into a header and nowhere else: no error, log
+line or repr that leaves this module shows them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import httpx
+
+from domain.errors import (
+    NodeOverloadedError,
+    NodeUnreachableError,
+    ProviderError,
+    QueryRefusedError,
+    QueryTooComplexError,
+)
+from domain.networks import without_credentials
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""More than 200 vaults of 1,000 assets; beyond it an answer is an attack or a mistake."""
+
+_TRANSIENT_STATUS = frozenset({408, 425, 429})
+_TOO_LARGE = 413
+_OK = 200
+_SERVER_ERRORS = 500
+
+
+class GatewayRefusedError(QueryRefusedError):
+    """A status that no balance query deserves: credentials, a wrong path, a gateway's rule."""
+
+
+class NodeTransport:
+    """A pool of kept-alive connections to one node."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int,
+        http2: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.public_url = without_credentials(url)
+        self._url, auth = _split_credentials(url)
+        self._client = httpx.AsyncClient(
+            auth=auth,
+            http2=http2,
+            transport=transport,
+            follow_redirects=False,
+            trust_env=False,
+            headers={"accept": "application/json", "user-agent": "balance-cache"},
+            limits=httpx.Limits(
+                max_connections=connections,
+                max_keepalive_connections=connections,
+                keepalive_expiry=30.0,
+            ),
+        )
+
+    async def post(self, body: Mapping[str, Any], *, timeout_seconds: float) -> object:
+        """Send a body and return the JSON document that came back.
+
+        Raises:
+            NodeUnreachableError: no connection, no answer in time, or one that broke off.
+            NodeOverloadedError: 408, 425, 429 or 5xx.
+            QueryTooComplexError: 413, the body is larger than the node takes.
+            GatewayRefusedError: any other status.
+        """
+        content = json.dumps(body, separators=(",", ":")).encode()
+        try:
+            async with self._client.stream(
+                "POST",
+                self._url,
+                content=content,
+                headers={"content-type": "application/json"},
+                timeout=timeout_seconds,
+            ) as response:
+                self._check_status(response)
+                return self._decode(await self._read(response))
+        except httpx.HTTPError as error:
+            # `from None`: the chained error would hold the request, and with it the header.
+            raise NodeUnreachableError(
+                f"the node {self.public_url} did not answer ({type(error).__name__})"
+            ) from None
+
+    def _check_status(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status == _OK:
+            return
+        error: type[ProviderError] = GatewayRefusedError
+        if status in _TRANSIENT_STATUS or status >= _SERVER_ERRORS:
+            error = NodeOverloadedError
+        elif status == _TOO_LARGE:
+            error = QueryTooComplexError
+        raise error(f"the node {self.public_url} answered with status {status}")
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        chunks, size = [], 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > MAX_ANSWER_BYTES:
+                raise QueryTooComplexError(f"the answer of {self.public_url} is too large")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _decode(self, content: bytes) -> object:
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise NodeUnreachableError(
+                f"the node {self.public_url} sent no JSON, or it broke off"
+            ) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _split_credentials(url: str) -> tuple[str, httpx.BasicAuth | None]:
+    parts = urlsplit(url)
+    userinfo, _, host = parts.netloc.rpartition("@")
+    clean = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+    if not userinfo:
+        return clean, None
+    user, _, password = userinfo.partition(":")
+    return clean, httpx.BasicAuth(unquote(user), unquote(password))
