@@ -8,7 +8,7 @@ RUN := $(UV) run --locked --no-sync
 # The machine's own Python is used: nothing is downloaded but packages.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help install demo up test lint format types contracts check clean
+.PHONY: help install demo up test lint format types contracts check docs clean
 
 help: ## List the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ check: lint types contracts test ## All that CI checks
 
 bench-%: install ## Measure one thing, for example `make bench-provider`
 	@$(RUN) python -m benchmarks.$*
+
+docs: install ## Write the documents that are made from the program
+	@$(RUN) python -m config.reference > docs/configuration.md
 
 clean: ## Remove what the commands above installed
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
