@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cache import keys as names
+from cache.checks import check_invalidation, check_lease_permits
 from cache.codec import encode
 from cache.commands import Commands, ScriptCall
 from cache.keys import Keys
 from cache.leases import ended_message
 from cache.lives import Lives, milliseconds
-from domain.errors import InvalidValueError
 from domain.ports import Lease, PublishOutcome
-from domain.values import Address, BlockHeight, ChainId, Snapshot, check_block_height
+from domain.values import Address, BlockHeight, ChainId, Snapshot
 
 CHANGES_LENGTH = 10_000
 """About how many changes the stream keeps."""
@@ -34,11 +34,7 @@ class Publishing:
     ) -> dict[Address, PublishOutcome]:
         """Store each snapshot if its lease still permits it."""
         for lease, snapshot in leased:
-            if (lease.address, lease.chain_id) != (snapshot.address, snapshot.chain_id):
-                raise InvalidValueError(
-                    f"a lease of {lease.address} on chain {lease.chain_id} does not permit to "
-                    f"publish {snapshot.address} on chain {snapshot.chain_id}"
-                )
+            check_lease_permits(lease, snapshot)
         calls = [self._publish_call(lease, snapshot) for lease, snapshot in leased]
         answers = await self._commands.run("publish", calls)
         return {
@@ -87,10 +83,7 @@ class Publishing:
         self, addresses: Sequence[Address], chain_id: ChainId | None, height: BlockHeight | None
     ) -> None:
         """Declare what is stored wrong, and what is true below the height."""
-        if height is not None:
-            if chain_id is None:
-                raise InvalidValueError("a block height needs the chain id that it counts on")
-            check_block_height(height)
+        check_invalidation(chain_id, height)
         calls = [
             self._invalidate_call(address, chain_id, height) for address in dict.fromkeys(addresses)
         ]

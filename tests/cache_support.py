@@ -40,6 +40,19 @@ def snapshot(
     return Snapshot(who, chain_id, balances, height, height_upper, URL)
 
 
+class ManualClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def step(self, seconds: float = 0.01) -> None:
+        self.seconds += seconds
+
+
 @dataclass
 class Harness:
     """One implementation under test, and how time passes for it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cache.memory import MemoryBalanceCache
 from domain.errors import InvalidValueError
 from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import Balance, Fresh, Missing, Snapshot, Stale, StaleReason
@@ -17,6 +18,7 @@ from tests.cache_support import (
     TESTNET,
     URL,
     Harness,
+    ManualClock,
     address,
     asset,
     empty_client,
@@ -28,8 +30,17 @@ Make = Callable[..., Harness]
 ALICE, BOB = address(1), address(2)
 
 
-@pytest.fixture(params=["redis"])
+@pytest.fixture
+def make_in_memory() -> Make:
+    clock = ManualClock()
+    return lambda **lives: Harness(MemoryBalanceCache(clock, **lives), clock.step)
+
+
+@pytest.fixture(params=["redis", "memory"])
 async def make(request: pytest.FixtureRequest, cache_server: EmbeddedServer) -> AsyncIterator[Make]:
+    if request.param == "memory":
+        yield request.getfixturevalue("make_in_memory")
+        return
     caches = []
     client = await empty_client(cache_server)
 
