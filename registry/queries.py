@@ -12,6 +12,8 @@ from registry.reserved import PENDING_STATUSES
 
 Statement = Select[*tuple[Any, ...]]
 
+_COLUMNS = (Predicate.id, Predicate.name, Predicate.predicate_address, Predicate.configurable)
+
 
 def _ids_of_user(user_id: str) -> CompoundSelect[str]:
     """Owned or signed for: a union, because an OR over two tables uses no index."""
@@ -24,9 +26,7 @@ def predicates_of_user(user_id: str) -> Statement:
     """All predicates of a user but deleted ones (inactive ones included)."""
     ids = _ids_of_user(user_id).subquery()
     return (
-        select(Predicate.id, Predicate.name, Predicate.predicate_address, Predicate.configurable)
-        .join(ids, Predicate.id == ids.c.id)
-        .where(Predicate.deleted_at.is_(None))
+        select(*_COLUMNS).join(ids, Predicate.id == ids.c.id).where(Predicate.deleted_at.is_(None))
     )
 
 
@@ -40,18 +40,20 @@ def by_id(statement: Statement) -> Statement:
     return statement.order_by(Predicate.id)
 
 
-def predicate_for_user(predicate_id: str, user_id: str | None) -> Statement:
-    """One predicate, if it is this user's; no user id asks without permission check."""
-    statement = select(
-        Predicate.id, Predicate.name, Predicate.predicate_address, Predicate.configurable
-    ).where(Predicate.id == predicate_id, Predicate.deleted_at.is_(None))
-    if user_id is None:
-        return statement
+def predicate_and_relation(predicate_id: str, user_id: str) -> Statement:
+    """One predicate, and whether this user owns it or is a member."""
     is_member = exists().where(
         predicate_members.c.user_id == user_id,
         predicate_members.c.predicate_id == predicate_id,
     )
-    return statement.where(or_(Predicate.owner_id == user_id, is_member))
+    return select(*_COLUMNS, or_(Predicate.owner_id == user_id, is_member).label("is_his")).where(
+        Predicate.id == predicate_id, Predicate.deleted_at.is_(None)
+    )
+
+
+def predicate_by_id(predicate_id: str) -> Statement:
+    """One predicate, whoever's it is."""
+    return select(*_COLUMNS).where(Predicate.id == predicate_id, Predicate.deleted_at.is_(None))
 
 
 def pending_drafts(predicate_ids: Collection[str]) -> Statement:

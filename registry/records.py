@@ -74,17 +74,32 @@ class StoredSession:
 def signers(configurable: str | None) -> tuple[int, int]:
     """Return (members, minimum signers) out of a vault's configurable JSON.
 
-    Bako's rule: the members are SIGNERS without the zero address, the minimum is
-    SIGNATURES_COUNT, or 1 where there is none.
+    Bako's rule: the members are SIGNERS without the zero address (none for a vault that a
+    connector signs for), the minimum is SIGNATURES_COUNT, or 1 where there is none. What
+    cannot be read counts as one of one.
     """
-    try:
-        parsed: Any = json.loads(configurable or "{}")
-    except ValueError:
-        return 0, 1
-    if not isinstance(parsed, dict):
-        return 0, 1
+    parsed = _configuration(configurable)
+    if parsed is None:
+        return 1, 1
     listed = parsed.get("SIGNERS")
     members = [s for s in listed if s != ZERO_ADDRESS] if isinstance(listed, list) else []
     count = parsed.get("SIGNATURES_COUNT")
     minimum = count if isinstance(count, int) and not isinstance(count, bool) and count else 1
     return len(members), minimum
+
+
+def signs_for(user_address: str, configurable: str | None) -> bool:
+    """Tell whether a vault's configurable JSON names this user's address as a signer."""
+    parsed = _configuration(configurable) or {}
+    listed = parsed.get("SIGNERS")
+    return (isinstance(listed, list) and user_address in listed) or (
+        parsed.get("SIGNER") == user_address
+    )
+
+
+def _configuration(configurable: str | None) -> dict[str, Any] | None:
+    try:
+        parsed: Any = json.loads(configurable or "")
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

@@ -22,7 +22,7 @@ from domain.errors import (
 from domain.values import Address, check_chain_id, parse_address
 from registry import migrate, queries
 from registry.engine import open_engine
-from registry.records import PredicateRecord, Reservation, StoredSession, signers
+from registry.records import PredicateRecord, Reservation, StoredSession, signers, signs_for
 from registry.reserved import comparable_url, is_on_network, reserved_by
 
 _log = structlog.get_logger(__name__)
@@ -89,16 +89,33 @@ class Registry:
         """
         return await self._records_of_user(user_id, queries.by_id)
 
-    async def predicate(self, predicate_id: str, *, user_id: str | None = None) -> PredicateRecord:
-        """Return one predicate that this user owns or signs for (None: whoever's it is).
+    async def predicate(self, predicate_id: str) -> PredicateRecord:
+        """Return one predicate, whoever's it is: for callers who may see all.
+
+        Raises:
+            UnknownPredicateError: there is none.
+        """
+        if _as_uuid(predicate_id) is None:
+            raise UnknownPredicateError(predicate_id)
+        rows = await self._all(queries.predicate_by_id(predicate_id))
+        if not rows:
+            raise UnknownPredicateError(predicate_id)
+        return self._record(rows[0])
+
+    async def predicate_of_user(
+        self, predicate_id: str, user_id: str, user_address: str
+    ) -> PredicateRecord:
+        """Return one predicate that this user owns or signs for.
+
+        He signs for it when he is a member, or when the vault's own configuration names him.
 
         Raises:
             UnknownPredicateError: there is none, or it is somebody else's; both look the same.
         """
-        if _as_uuid(predicate_id) is None or (user_id is not None and _as_uuid(user_id) is None):
+        if _as_uuid(predicate_id) is None or _as_uuid(user_id) is None:
             raise UnknownPredicateError(predicate_id)
-        rows = await self._all(queries.predicate_for_user(predicate_id, user_id))
-        if not rows:
+        rows = await self._all(queries.predicate_and_relation(predicate_id, user_id))
+        if not rows or not (rows[0].is_his or signs_for(user_address, rows[0].configurable)):
             raise UnknownPredicateError(predicate_id)
         return self._record(rows[0])
 

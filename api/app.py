@@ -1,0 +1,50 @@
+"""The application: routes, errors, and the parts that live as long as it does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import balances, health, problems
+from api.context import Parts
+from api.prices import Prices
+from api.sessions import Authentication
+from config.settings import Settings
+from domain.ports import TaskPublisher
+from runtime.assembly import Runtime
+
+
+def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> FastAPI:
+    """Build the application; it opens its parts at start-up and closes them at the end.
+
+    Args:
+        settings: what the operator decided.
+        publisher: hands tasks to the workers.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        runtime = await Runtime.open(settings)
+        try:
+            app.state.parts = Parts(
+                runtime=runtime,
+                authentication=Authentication(runtime.sessions, runtime.registry),
+                prices=Prices(runtime.quotes),
+                publisher=publisher,
+            )
+            yield
+        finally:
+            await runtime.close()
+
+    app = FastAPI(
+        title="balance-cache",
+        description="Balances of Fuel vaults, correct and warm.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    app.include_router(balances.router)
+    app.include_router(health.router)
+    return app

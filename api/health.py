@@ -1,0 +1,48 @@
+"""Is the process alive, and can it serve?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from api.context import PartsDependency
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """The process answers; it says nothing about what it needs."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    """Whether everything that the service needs answers.
+
+    ``reasons`` names what does not, without addresses and credentials.
+    """
+
+    status: Literal["ready", "not ready"]
+    reasons: dict[str, str]
+    cache_enabled: bool
+
+
+@router.get("/health")
+async def health() -> Health:
+    """Tell that the process lives."""
+    return Health()
+
+
+@router.get("/ready", responses={503: {"model": Readiness}})
+async def ready(parts: PartsDependency, response: Response) -> Readiness:
+    """Tell whether Redis, the database and every network's node are known good."""
+    reasons = dict(await parts.runtime.troubles())
+    if reasons:
+        response.status_code = 503
+    return Readiness(
+        status="not ready" if reasons else "ready",
+        reasons=reasons,
+        cache_enabled=parts.runtime.settings.enable_balance_cache,
+    )

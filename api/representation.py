@@ -1,0 +1,122 @@
+"""The answers' shapes: Bako's fields as Bako computes them, and ours beside them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.money import to_hex
+from domain.ports import Served
+from domain.values import Balance, Missing, Stale
+
+_HEX = r"^0x[0-9a-f]+$"
+
+
+class Answer(BaseModel):
+    """Python names inside, Bako's names outside."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+
+class AssetAmount(Answer):
+    """One asset's amount: hex, in base units."""
+
+    asset_id: str = Field(alias="assetId")
+    amount: str = Field(pattern=_HEX)
+
+
+class Freshness(Answer):
+    """How far an answer can be trusted.
+
+    ``stale`` balances are the last known ones and may be wrong, for the reason given;
+    ``missing`` means that nothing is known, which is not the same as an empty vault.
+    """
+
+    state: Literal["fresh", "stale", "missing"]
+    reason: str | None = Field(description="Why it is not fresh.")
+    block_height: int | None = Field(
+        alias="blockHeight", description="The balances are true at this block or later."
+    )
+    age_seconds: float | None = Field(alias="ageSeconds")
+    source: Literal["cache", "node"]
+
+
+class ReservedCoinsAnswer(Answer):
+    """What a vault holds, with what pending transactions will spend of it."""
+
+    reserved_coins_usd: str = Field(alias="reservedCoinsUSD")
+    total_balance_usd: str = Field(alias="totalBalanceUSD")
+    current_balance_usd: str = Field(alias="currentBalanceUSD")
+    current_balance: list[AssetAmount] = Field(alias="currentBalance")
+    total_balance: list[AssetAmount] = Field(alias="totalBalance")
+    reserved_coins: list[AssetAmount] = Field(alias="reservedCoins")
+    nfts: list[AssetAmount]
+    freshness: Freshness
+    partial: bool = Field(description="Something that belongs to the figures is not known.")
+    unpriced_assets: list[str] = Field(
+        alias="unpricedAssets", description="Held, but of unknown worth: counted as 0 above."
+    )
+    quotes_age_seconds: float | None = Field(alias="quotesAgeSeconds")
+
+
+class AllocationRow(Answer):
+    """An asset's part of the money; no asset id: all others together."""
+
+    asset_id: str | None = Field(alias="assetId")
+    amount_in_usd: float = Field(alias="amountInUSD")
+    amount: str = Field(pattern=_HEX)
+    percentage: float
+
+
+class AllocationPredicate(Answer):
+    """A vault's part of the money."""
+
+    id: str
+    name: str
+    address: str
+    members: int
+    min_signers: int = Field(alias="minSigners")
+    amount_in_usd: float | None = Field(
+        alias="amountInUSD", description="null: nothing is known about this vault."
+    )
+    freshness: Freshness
+
+
+class AllocationAnswer(Answer):
+    """How money is spread over assets and vaults."""
+
+    data: list[AllocationRow]
+    total_amount_in_usd: float = Field(alias="totalAmountInUSD")
+    predicates: list[AllocationPredicate]
+    partial: bool = Field(description="A vault or a reservation is not known: totals lack it.")
+    unpriced_assets: list[str] = Field(
+        alias="unpricedAssets", description="Held, but of unknown worth: counted as 0 above."
+    )
+    quotes_age_seconds: float | None = Field(alias="quotesAgeSeconds")
+
+
+def asset_amounts(balances: tuple[Balance, ...]) -> list[AssetAmount]:
+    """Return balances as Bako writes them."""
+    return [AssetAmount(asset_id=b.asset_id, amount=to_hex(b.amount)) for b in balances]
+
+
+def freshness_of(served: Served) -> Freshness:
+    """Return how far what was served can be trusted."""
+    answer = served.answer
+    if isinstance(answer, Missing):
+        return Freshness(
+            state="missing",
+            reason="unknown",
+            block_height=None,
+            age_seconds=None,
+            source=served.source.value,
+        )
+    return Freshness(
+        state="stale" if isinstance(answer, Stale) else "fresh",
+        reason=answer.reason.value if isinstance(answer, Stale) else None,
+        # 0 is how a snapshot says that the node gave no evidence of its height.
+        block_height=answer.stored.snapshot.height or None,
+        age_seconds=round(max(answer.age_ms, 0) / 1000, 3),
+        source=served.source.value,
+    )

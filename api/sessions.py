@@ -1,0 +1,134 @@
+"""Who is signed in: Bako's tokens, by Redis first and by the table after.
+
+Fail closed: a token that nobody can vouch for now is no token (503), and whatever about a
+session is odd makes it none (401).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hmac import compare_digest
+from typing import Any, Protocol
+
+import structlog
+
+from api.problems import unauthorized
+from domain.errors import CacheUnavailableError, InvalidValueError
+from domain.values import ChainId, check_chain_id
+from registry.records import StoredSession
+
+_LONGEST_TOKEN = 4_096
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A signed-in user and the network that he selected.
+
+    Attributes:
+        user_id: his uuid.
+        user_address: his address, as his session has it.
+        chain_id: which balances he sees.
+        network_url: how Bako wrote the network; empty where it did not.
+    """
+
+    user_id: str
+    user_address: str
+    chain_id: ChainId
+    network_url: str
+
+
+class CachedSessions(Protocol):
+    """Bako's sessions in Redis: the parsed JSON of ``session-{token}``."""
+
+    async def get(self, token: str) -> Mapping[str, Any] | None:
+        """Return a session, None when Redis has none that can be read."""
+        ...
+
+
+class StoredSessions(Protocol):
+    """Bako's table of tokens."""
+
+    async def session(self, token: str) -> StoredSession | None:
+        """Return the login of a token."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """Checks the two headers of Bako's clients."""
+
+    cached: CachedSessions
+    stored: StoredSessions
+
+    async def caller(self, token: str | None, signer_address: str | None) -> Caller:
+        """Return who calls.
+
+        Raises:
+            ProblemError: 401, nobody whom we know.
+            RegistryUnavailableError: neither Redis nor the database could say.
+        """
+        if not token or not signer_address:
+            raise unauthorized("The headers Authorization and signeraddress are required.")
+        if len(token) > _LONGEST_TOKEN or not (token.isascii() and token.isprintable()):
+            raise unauthorized("The token is not valid.")
+        caller = await self._find(token)
+        if caller is None or not _same(caller.user_address, signer_address):
+            raise unauthorized("The token is not valid, is over, or is not of this signer.")
+        return caller
+
+    async def _find(self, token: str) -> Caller | None:
+        try:
+            session = await self.cached.get(token)
+        except CacheUnavailableError:
+            _log.warning("session_cache_unavailable")
+            session = None
+        if session is not None:
+            return _from_redis(session)
+        stored = await self.stored.session(token)
+        return None if stored is None else _from_table(stored)
+
+
+def _same(expected: str, given: str) -> bool:
+    return compare_digest(expected.encode(), given.encode("utf-8", "surrogateescape"))
+
+
+def _from_table(stored: StoredSession) -> Caller | None:
+    if stored.expires_at is None or stored.expires_at.replace(tzinfo=UTC) <= datetime.now(UTC):
+        return None
+    if stored.chain_id is None:
+        return None
+    return Caller(stored.user_id, stored.user_address, stored.chain_id, stored.network_url)
+
+
+def _from_redis(session: Mapping[str, Any]) -> Caller | None:
+    network = session.get("network")
+    if not isinstance(network, dict) or _is_over(session.get("expired_at")):
+        return None
+    user_id, address = session.get("user_id"), session.get("address")
+    chain_id = parse_chain_id(network.get("chainId"))
+    if not isinstance(user_id, str) or not isinstance(address, str) or chain_id is None:
+        return None
+    return Caller(user_id, address, chain_id, str(network.get("url") or ""))
+
+
+def _is_over(expired_at: Any) -> bool:
+    try:
+        moment = datetime.fromisoformat(str(expired_at))
+    except ValueError:
+        return True
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) <= datetime.now(UTC)
+
+
+def parse_chain_id(raw: Any) -> ChainId | None:
+    """Return a chain id as Bako's JSON may hold it, a number or its text; None if it is none."""
+    if isinstance(raw, str) and raw.isascii() and raw.isdigit():
+        raw = int(raw)
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        return None
+    try:
+        return check_chain_id(raw)
+    except InvalidValueError:
+        return None

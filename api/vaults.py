@@ -1,0 +1,144 @@
+"""The two answers about vaults, put together from registry, cache and prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from api.allocation import Allocation, allocate
+from api.holdings import Holdings, split_holdings
+from api.money import dollar_text, to_hex
+from api.pricing import Pricing
+from api.problems import unavailable
+from api.representation import (
+    AllocationAnswer,
+    AllocationPredicate,
+    AllocationRow,
+    ReservedCoinsAnswer,
+    asset_amounts,
+    freshness_of,
+)
+from domain.ports import BalanceReader, Served, Source
+from domain.values import Address, Balance, Missing
+from registry.records import PredicateRecord, Reservation
+
+_NOTHING_KNOWN = "No balances are known yet and no node has answered in time."
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """A predicate with all that an answer about it needs."""
+
+    record: PredicateRecord
+    served: Served
+    reservation: Reservation
+
+    @property
+    def balances(self) -> Sequence[Balance] | None:
+        """What it holds; None when nobody knows, which is never the same as nothing."""
+        answer = self.served.answer
+        return None if isinstance(answer, Missing) else answer.stored.snapshot.balances
+
+
+async def read_vaults(
+    records: Sequence[PredicateRecord],
+    reservations: Mapping[str, Reservation],
+    reader: BalanceReader,
+    wait_seconds: float,
+) -> list[Vault]:
+    """Read the balances of predicates, all in one go, in the order given."""
+    addresses = dict.fromkeys(r.address for r in records if r.address is not None)
+    served = await reader.read_many(list(addresses), wait_seconds=wait_seconds) if addresses else {}
+    return [
+        Vault(record, _served(served, record.address), reservations[record.predicate_id])
+        for record in records
+    ]
+
+
+def reserved_coins_answer(vault: Vault, pricing: Pricing) -> ReservedCoinsAnswer:
+    """Return the answer about one vault.
+
+    Raises:
+        ProblemError: 503, nothing is known about it.
+    """
+    if vault.balances is None:
+        raise unavailable(_NOTHING_KNOWN)
+    holdings = split_holdings(vault.balances, vault.reservation.coins, pricing)
+    return ReservedCoinsAnswer(
+        reserved_coins_usd=dollar_text(pricing.total(holdings.reserved)),
+        total_balance_usd=dollar_text(pricing.total(holdings.total)),
+        current_balance_usd=dollar_text(pricing.total(holdings.current)),
+        current_balance=asset_amounts(holdings.current),
+        total_balance=asset_amounts(holdings.total),
+        reserved_coins=asset_amounts(holdings.reserved),
+        nfts=asset_amounts(holdings.nfts),
+        freshness=freshness_of(vault.served),
+        partial=vault.reservation.unreadable > 0,
+        unpriced_assets=pricing.unpriced((*holdings.total, *holdings.reserved)),
+        quotes_age_seconds=pricing.age_seconds,
+    )
+
+
+def allocation_answer(vaults: Sequence[Vault], pricing: Pricing, limit: int) -> AllocationAnswer:
+    """Return the answer about many vaults; the total is over all, the list is cut to `limit`.
+
+    Raises:
+        ProblemError: 503, there are vaults and nothing is known about any of them.
+    """
+    holdings = [_holdings(vault, pricing) for vault in vaults]
+    known = [h for h in holdings if h is not None]
+    if vaults and not known:
+        raise unavailable(_NOTHING_KNOWN)
+    spendable = [h.current if h is not None else () for h in holdings]
+    allocation = allocate(spendable, pricing)
+    everything = tuple(balance for balances in spendable for balance in balances)
+    return AllocationAnswer(
+        data=_rows(allocation),
+        total_amount_in_usd=allocation.total,
+        predicates=_ranked(vaults, allocation)[:limit],
+        partial=len(known) < len(vaults) or any(v.reservation.unreadable for v in vaults),
+        unpriced_assets=pricing.unpriced(everything),
+        quotes_age_seconds=pricing.age_seconds,
+    )
+
+
+def _served(served: Mapping[Address, Served], address: Address | None) -> Served:
+    nothing = Served(Missing(), Source.CACHE)
+    return nothing if address is None else served.get(address, nothing)
+
+
+def _holdings(vault: Vault, pricing: Pricing) -> Holdings | None:
+    if vault.balances is None:
+        return None
+    return split_holdings(vault.balances, vault.reservation.coins, pricing)
+
+
+def _rows(allocation: Allocation) -> list[AllocationRow]:
+    return [
+        AllocationRow(
+            asset_id=share.asset_id,
+            amount_in_usd=share.worth,
+            amount=to_hex(share.amount),
+            percentage=share.percentage,
+        )
+        for share in allocation.shares
+    ]
+
+
+def _ranked(vaults: Sequence[Vault], allocation: Allocation) -> list[AllocationPredicate]:
+    """Sort by worth, the greatest first; what nobody knows comes last."""
+    entries = [
+        AllocationPredicate(
+            id=vault.record.predicate_id,
+            name=vault.record.name,
+            address=vault.record.address or vault.record.stored_address,
+            members=vault.record.members,
+            min_signers=vault.record.minimum_signers,
+            amount_in_usd=None if vault.balances is None else worth,
+            freshness=freshness_of(vault.served),
+        )
+        for vault, worth in zip(vaults, allocation.by_vault, strict=True)
+    ]
+    return sorted(
+        entries, key=lambda e: -1.0 if e.amount_in_usd is None else e.amount_in_usd, reverse=True
+    )

@@ -1,0 +1,164 @@
+"""The composition root: every part of the service, built from the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cache.connection import connect
+from cache.quotes import QuoteStore
+from cache.sessions import SessionStore
+from cache.store import RedisBalanceCache
+from config.settings import Settings
+from domain.errors import CacheUnavailableError, ProviderError, RegistryUnavailableError
+from domain.networks import Network
+from domain.ports import BalanceReader
+from domain.values import ChainId
+from provider.cached import CachedProvider
+from provider.node import NodeProvider
+from registry.store import Registry
+
+_CHECK_SECONDS = 2.0
+"""How long a readiness check waits for a node: whoever asks has a deadline of his own."""
+
+
+@dataclass
+class Runtime:
+    """The parts of one process and one event loop; the API has one, each worker process has one.
+
+    Opening connects to nothing: a service that is down is met by the first call that needs it,
+    and judged there. `await close()` gives all connections back.
+
+    Attributes:
+        settings: what the operator decided.
+        cache: the coherent store.
+        registry: whose predicates there are.
+        sessions: Bako's sessions in Redis.
+        quotes: Bako's prices and assets in Redis.
+    """
+
+    settings: Settings
+    cache: RedisBalanceCache
+    registry: Registry
+    sessions: SessionStore
+    quotes: QuoteStore
+    _nodes: Mapping[ChainId, NodeProvider]
+    _readers: Mapping[ChainId, CachedProvider]
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Runtime:
+        """Build the parts.
+
+        Raises:
+            ConfigurationError: the address of Redis or of the database is of no known kind.
+        """
+        client = connect(settings.redis_url)
+        registry = Registry.open(settings.database_url)
+        cache = RedisBalanceCache(
+            client,
+            chain_ids=settings.chain_ids,
+            fresh_seconds=settings.balance_cache_ttl,
+            keep_seconds=settings.balance_keep_ttl,
+            flag_seconds=settings.balance_invalidation_ttl,
+            lease_seconds=settings.lease_seconds,
+            transaction_cache_seconds=settings.transaction_cache_ttl,
+            hot_life_seconds=settings.hot_life_seconds,
+            refresh_ahead_seconds=settings.refresh_ahead_seconds,
+            hash_tags=settings.redis_hash_tags,
+        )
+        nodes = {n.chain_id: _node(settings, n) for n in settings.fuel_networks}
+        readers = {
+            chain_id: CachedProvider(
+                node.network,
+                node,
+                cache,
+                read_wait_seconds=settings.read_wait_seconds,
+                enabled=settings.enable_balance_cache,
+            )
+            for chain_id, node in nodes.items()
+        }
+        return cls(
+            settings=settings,
+            cache=cache,
+            registry=registry,
+            sessions=SessionStore(client),
+            quotes=QuoteStore(client),
+            _nodes=nodes,
+            _readers=readers,
+        )
+
+    def reader(self, chain_id: ChainId) -> BalanceReader:
+        """Return the balances of one network.
+
+        Raises:
+            UnknownNetworkError: the chain is not on the allow-list.
+        """
+        self.settings.network(chain_id)
+        return self._readers[chain_id]
+
+    async def verify_nodes(self) -> Mapping[ChainId, ProviderError | None]:
+        """Ask every network's nodes who they are; None where one answered and is the right one."""
+        outcomes = await asyncio.gather(*(_verify(node) for node in self._nodes.values()))
+        return dict(zip(self._nodes, outcomes, strict=True))
+
+    async def troubles(self) -> Mapping[str, str]:
+        """Return what does not work at this moment, by name; empty: all is well.
+
+        Redis and the database are asked. The nodes are, too, each within its deadline.
+        """
+        checks = {
+            "redis": self._check_cache(),
+            "database": self._check_registry(),
+            **{f"node:{n.network.name}": _check_node(n) for n in self._nodes.values()},
+        }
+        found = await asyncio.gather(*checks.values())
+        return {name: why for name, why in zip(checks, found, strict=True) if why is not None}
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        for reader in self._readers.values():
+            await reader.close()
+        for node in self._nodes.values():
+            await node.close()
+        await self.cache.aclose()
+        await self.registry.close()
+
+    async def _check_cache(self) -> str | None:
+        try:
+            await self.sessions.get("ready")
+        except CacheUnavailableError as error:
+            return str(error)
+        return None
+
+    async def _check_registry(self) -> str | None:
+        try:
+            await self.registry.check()
+        except RegistryUnavailableError as error:
+            return str(error)
+        return None
+
+
+def _node(settings: Settings, network: Network) -> NodeProvider:
+    return NodeProvider(
+        network,
+        timeout_seconds=settings.node_timeout_seconds,
+        concurrency=settings.node_concurrency,
+    )
+
+
+async def _verify(node: NodeProvider) -> ProviderError | None:
+    try:
+        await node.verify()
+    except ProviderError as error:
+        return error
+    return None
+
+
+async def _check_node(node: NodeProvider) -> str | None:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            error = await _verify(node)
+    except TimeoutError:
+        return f"no answer within {_CHECK_SECONDS:g} s"
+    return None if error is None else f"{type(error).__name__}: {error}"
