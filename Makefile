@@ -21,7 +21,7 @@ help: ## List the commands
 	@rm -f .tools-error.log
 
 .venv/.installed: pyproject.toml uv.lock $(if $(findstring .tools,$(UV)),.tools/uv/bin/uv)
-	@$(UV) sync --quiet --locked --python "$$(command -v python3)"
+	@$(UV) sync --quiet --locked --compile-bytecode --python "$$(command -v python3)"
 	@touch $@
 
 install: .venv/.installed ## Install everything that is needed, locked, into .venv/

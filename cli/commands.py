@@ -1,0 +1,98 @@
+"""The commands behind ``balance-cache``, thin: each loads the settings and calls its part.
+
+Each imports what it needs when it is called: a program that serves the API need not load what
+plays the demo, and the other way round.
+"""
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.errors import BrokenSystemError
+from config.logging import configure_logging
+from config.settings import current_settings
+
+
+def demo_command(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="End with the figures as one line of JSON.")
+    ] = False,
+) -> None:
+    """Play the main job on real parts: login, warm vaults, a transaction, right balances.
+
+    Uses REDIS_URL, CELERY_BROKER_URL and DATABASE_URL where they are set, embedded servers
+    otherwise. The nodes are simulated. Exit code 0 only if each step held.
+    """
+    from rich.console import Console
+
+    from cli.demo.play import play
+
+    settings = current_settings()
+    configure_logging("WARNING", as_json=False)
+    _end_in_order_on_term()
+    try:
+        figures = asyncio.run(play(settings, Console(stderr=as_json)))
+    except BrokenSystemError as error:
+        _tell(f"the demo did not hold: {error}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        _tell("stopped")
+        raise typer.Exit(130) from None
+    if as_json:
+        print(figures.as_json())  # noqa: T201 - the result
+
+
+def up_command() -> None:
+    """Start everything on loopback, with Flower, and run until Ctrl-C.
+
+    Uses REDIS_URL, CELERY_BROKER_URL, DATABASE_URL and FUEL_NETWORKS where they are set,
+    embedded servers and simulated nodes otherwise.
+    """
+    from rich.console import Console
+
+    from cli.up import run_until_stopped
+
+    settings = current_settings()
+    configure_logging("WARNING", as_json=False)
+    _end_in_order_on_term()
+    try:
+        run_until_stopped(settings, Console())
+    except BrokenSystemError as error:
+        _tell(str(error))
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        _tell("stopped")
+
+
+def api_command() -> None:
+    """Serve the read API (API_HOST, API_PORT)."""
+    from api.server import serve
+    from tasks.publisher import open_publisher
+
+    settings = current_settings()
+    configure_logging(settings.log_level)
+    serve(settings, open_publisher(settings))
+
+
+def config_command() -> None:
+    """Show the effective settings, with secrets masked."""
+    from rich.console import Console
+
+    from cli.show_config import print_config
+
+    print_config(current_settings(), Console())
+
+
+def _end_in_order_on_term() -> None:
+    """Make a polite end (TERM) like Ctrl-C: every program that we started is ended."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _tell(text: str) -> None:
+    print(f"balance-cache: {text}", file=sys.stderr)  # noqa: T201 - the documented way out

@@ -1,0 +1,1 @@
+"""The demo: the main job played on real parts, measured, and checked."""

@@ -1,0 +1,37 @@
+"""``balance-cache``: the command line. Errors are one line on standard error, exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cli.commands import api_command, config_command, demo_command, up_command
+from devnet.__main__ import devnet_command
+from domain.errors import BalanceCacheError
+
+app = typer.Typer(
+    name="balance-cache",
+    help="Keeps the balances of Fuel vaults in Redis, correct and warm.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo_command)
+app.command("up")(up_command)
+app.command("api")(api_command)
+app.command("devnet")(devnet_command)
+app.command("config")(config_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except BalanceCacheError as error:
+        print(f"balance-cache: {error}", file=sys.stderr)  # noqa: T201 - the documented way out
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

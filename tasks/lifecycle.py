@@ -1,0 +1,51 @@
+"""What happens when a worker process starts and ends: logging, the event loop, the last rites.
+
+Among the modules that the application includes, so that beat has the handlers too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import Any
+
+import structlog
+from billiard import process as billiard_process
+from celery import signals
+
+from config.logging import configure_logging
+from config.settings import current_settings
+from supervisor.processes import die_with_parent
+from tasks.loop import process_loop
+
+_log = structlog.get_logger("tasks")
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    """Worker and beat write the project's one form of log line, not Celery's."""
+    configure_logging(current_settings().log_level)
+    # One line when a task comes in and one when it has ended is enough.
+    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+
+
+@signals.worker_process_init.connect
+def _open_process(**_: Any) -> None:
+    """A pool child ends with its worker, however that ends, and opens its loop at once."""
+    parent = getattr(billiard_process.current_process(), "_parent_pid", None)
+    if parent is not None and parent != os.getpid():
+        die_with_parent(parent, signal.SIGKILL)
+    process_loop.open()
+
+
+@signals.worker_ready.connect
+def _ready(**_: Any) -> None:
+    """Tell supervisors that tasks are being consumed from now on."""
+    _log.info("worker.ready")
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _close_process(**_: Any) -> None:
+    process_loop.close()

@@ -1,0 +1,36 @@
+"""The stable names that others enqueue by, and the lanes that they go through.
+
+Imports nothing of Celery: whoever publishes by name needs these words alone.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from domain.values import Lane
+
+
+class Queue(StrEnum):
+    """The lanes, the most urgent first: a login storm never delays a confirmed transaction."""
+
+    INVALIDATION = "invalidation"
+    WARMUP = "warmup"
+    REFRESH = "refresh"
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of the node calls that tasks of this queue make."""
+        return Lane(self.value)
+
+
+WARM_USER = "balances.warm_user"
+WARM_PREDICATES = "balances.warm_predicates"
+INVALIDATE = "balances.invalidate"
+REFILL = "balances.refill"
+REFRESH_DUE = "balances.refresh_due"
+
+WARMUP_EXPIRES_SECONDS = 120
+"""After this nobody waits for a login's warm-up any more: the dashboard was read meanwhile."""
+
+BATCH_SIZE = 200
+"""Predicates of one subtask: what one node request carries."""

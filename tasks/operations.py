@@ -1,0 +1,253 @@
+"""What the tasks do, as plain functions over collaborators that are passed in. Knows no Celery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.errors import InvalidValueError, PermanentProviderError
+from domain.ports import (
+    BalanceCache,
+    BalanceReader,
+    Busy,
+    PredicateDirectory,
+    Refilled,
+    RefillFailed,
+    RefillOutcome,
+)
+from domain.values import (
+    Address,
+    BlockHeight,
+    ChainId,
+    Fresh,
+    Lane,
+    check_block_height,
+    check_chain_id,
+    parse_address,
+)
+
+_ROUNDS = 3
+"""How often one run looks again at a predicate that somebody else is fetching."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Predicates that one node request fetches.
+
+    Attributes:
+        chain_id: the chain.
+        addresses: the predicates.
+        later: they are beyond what a login may warm at once and go through the lower lane.
+    """
+
+    chain_id: ChainId
+    addresses: tuple[Address, ...]
+    later: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefillReport:
+    """What became of a refill.
+
+    Attributes:
+        done: fetched and published now.
+        already: fresh, or being fetched by somebody else.
+        remaining: worth another try; the reason is the last failure's.
+        given_up: the node refuses them for good; the same request would fail again.
+    """
+
+    done: tuple[Address, ...] = ()
+    already: tuple[Address, ...] = ()
+    remaining: tuple[Address, ...] = ()
+    given_up: tuple[Address, ...] = ()
+    reason: str = ""
+
+
+def parse_addresses(raw: object) -> tuple[Address, ...]:
+    """Return the addresses of a message in their one form, without duplicates, in order.
+
+    Raises:
+        InvalidValueError: not a list of texts, or one of them is no address.
+    """
+    if not isinstance(raw, list | tuple) or not all(isinstance(text, str) for text in raw):
+        raise InvalidValueError("addresses must be a list of texts")
+    if not raw:
+        raise InvalidValueError("addresses must name at least one predicate")
+    return tuple(dict.fromkeys(parse_address(text) for text in raw))
+
+
+def parse_chain_id(raw: object) -> ChainId:
+    """Return the chain id of a message.
+
+    Raises:
+        InvalidValueError: not a whole number in range.
+    """
+    return check_chain_id(_whole_number(raw, "chain_id"))
+
+
+def parse_block_height(raw: object) -> BlockHeight | None:
+    """Return the block height of a message; None stays None.
+
+    Raises:
+        InvalidValueError: not a whole number in range.
+    """
+    return None if raw is None else check_block_height(_whole_number(raw, "block_height"))
+
+
+def parse_user_id(raw: object) -> str:
+    """Return the user id of a message.
+
+    Raises:
+        InvalidValueError: not a text, or an empty one.
+    """
+    if not isinstance(raw, str) or not raw:
+        raise InvalidValueError("user_id must be a text")
+    return raw
+
+
+def _whole_number(raw: object, name: str) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        raise InvalidValueError(f"{name} must be a whole number")
+    return raw
+
+
+async def plan_warm_up(
+    directory: PredicateDirectory,
+    cache: BalanceCache,
+    *,
+    user_id: str,
+    chain_ids: Sequence[ChainId],
+    at_once: int,
+    batch_size: int,
+    skip_fresh: bool,
+) -> list[Batch]:
+    """Decide what a login fetches: the newest `at_once` predicates first, the rest later.
+
+    What is fresh costs nothing, so that a repeated login is free.
+
+    Raises:
+        UnknownUserError: there is no such user.
+        CacheUnavailableError: what is fresh cannot be known, and could not be kept either.
+    """
+    addresses = tuple(dict.fromkeys(await directory.addresses_of_user(user_id)))
+    batches: list[Batch] = []
+    for chain_id in chain_ids:
+        for part, later in ((addresses[:at_once], False), (addresses[at_once:], True)):
+            wanted = await not_fresh(cache, chain_id, part) if skip_fresh else part
+            batches += [Batch(chain_id, some, later) for some in in_batches(wanted, batch_size)]
+    return batches
+
+
+async def not_fresh(
+    cache: BalanceCache, chain_id: ChainId, addresses: Sequence[Address]
+) -> tuple[Address, ...]:
+    """Return those that a reader would have to wait for, in order."""
+    if not addresses:
+        return ()
+    answers = await cache.read(chain_id, addresses)
+    return tuple(a for a in addresses if not isinstance(answers.get(a), Fresh))
+
+
+def in_batches(addresses: Sequence[Address], size: int) -> Iterator[tuple[Address, ...]]:
+    """Cut the addresses into parts of at most `size`."""
+    for start in range(0, len(addresses), size):
+        yield tuple(addresses[start : start + size])
+
+
+async def warm(
+    reader: BalanceReader,
+    cache: BalanceCache,
+    addresses: Sequence[Address],
+    *,
+    lane: Lane,
+    skip_fresh: bool,
+) -> RefillReport:
+    """Fetch what is not fresh yet. What somebody else is fetching counts as done."""
+    chain_id = reader.network.chain_id
+    wanted = await not_fresh(cache, chain_id, addresses) if skip_fresh else tuple(addresses)
+    if not wanted:
+        return RefillReport(already=tuple(addresses))
+    report = _sorted_out(await reader.refill(wanted, lane=lane))
+    skipped = tuple(a for a in addresses if a not in set(wanted))
+    return RefillReport(
+        report.done, skipped + report.already, report.remaining, report.given_up, report.reason
+    )
+
+
+async def invalidate(
+    cache: BalanceCache,
+    addresses: Sequence[Address],
+    *,
+    chain_id: ChainId | None,
+    block_height: BlockHeight | None,
+) -> None:
+    """Declare the stored balances wrong: afterwards no read returns them as fresh.
+
+    Raises:
+        CacheUnavailableError: nothing is known to be invalidated; try again.
+        InvalidValueError: a block height without a chain id.
+    """
+    if chain_id is None and block_height is not None:
+        raise InvalidValueError("a block_height needs its chain_id")
+    await cache.invalidate(addresses, chain_id, block_height)
+
+
+async def refill_invalidated(
+    reader: BalanceReader,
+    cache: BalanceCache,
+    addresses: Sequence[Address],
+    *,
+    block_height: BlockHeight,
+) -> RefillReport:
+    """Fetch invalidated predicates at `block_height` or later, until each is fresh again.
+
+    A predicate that a reader is fetching meanwhile is looked at again when that fetch has
+    ended: its leader may have died. What is still not fresh is in `remaining`.
+    """
+    chain_id = reader.network.chain_id
+    done: tuple[Address, ...] = ()
+    given_up: tuple[Address, ...] = ()
+    wanted = await not_fresh(cache, chain_id, addresses)
+    already = tuple(a for a in addresses if a not in set(wanted))
+    report = RefillReport()
+    for _ in range(_ROUNDS):
+        if not wanted:
+            break
+        outcomes = await reader.refill(wanted, lane=Lane.INVALIDATION, required_height=block_height)
+        report = _sorted_out(outcomes)
+        done, given_up = done + report.done, given_up + report.given_up
+        wanted = report.remaining
+        if report.already:
+            await cache.wait_published(chain_id, report.already, _longest_wait(outcomes))
+            wanted += await not_fresh(cache, chain_id, report.already)
+            already += tuple(a for a in report.already if a not in set(wanted))
+        elif wanted:
+            break  # the node fails: the caller waits before the next try
+    reason = report.reason or "somebody else is still fetching"
+    return RefillReport(done, already, wanted, given_up, reason)
+
+
+async def refresh_due(cache: BalanceCache, reader: BalanceReader, *, limit: int) -> RefillReport:
+    """Fetch hot predicates that are about to expire, the most overdue first."""
+    due = tuple(await cache.due(reader.network.chain_id, limit))
+    if not due:
+        return RefillReport()
+    return _sorted_out(await reader.refill(due, lane=Lane.REFRESH))
+
+
+def _sorted_out(outcomes: Mapping[Address, RefillOutcome]) -> RefillReport:
+    failed = {a: o for a, o in outcomes.items() if isinstance(o, RefillFailed)}
+    given_up = tuple(a for a, o in failed.items() if isinstance(o.error, PermanentProviderError))
+    reasons = [str(outcome.error) for outcome in failed.values()]
+    return RefillReport(
+        done=tuple(a for a, o in outcomes.items() if isinstance(o, Refilled)),
+        already=tuple(a for a, o in outcomes.items() if isinstance(o, Busy)),
+        remaining=tuple(a for a in failed if a not in set(given_up)),
+        given_up=given_up,
+        reason=reasons[-1] if reasons else "",
+    )
+
+
+def _longest_wait(outcomes: Mapping[Address, RefillOutcome]) -> float:
+    waits = [outcome.wait_ms for outcome in outcomes.values() if isinstance(outcome, Busy)]
+    return max(waits, default=0) / 1000

@@ -1,0 +1,26 @@
+"""What beat enqueues, how often, and when an entry is no longer worth running."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.settings import Settings
+from tasks.names import REFRESH_DUE, Queue
+
+
+def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return one entry per network: a node that hangs delays its own network alone.
+
+    An entry that waited for a whole interval is dropped, because the next one is there. Two
+    beats do no harm: a predicate that is fresh or being fetched is not due.
+    """
+    interval = settings.refresh_interval_seconds
+    return {
+        f"refresh-due-{chain_id}": {
+            "task": REFRESH_DUE,
+            "schedule": interval,
+            "args": (chain_id,),
+            "options": {"queue": Queue.REFRESH.value, "expires": max(interval, 1.0)},
+        }
+        for chain_id in settings.chain_ids
+    }

@@ -1,0 +1,105 @@
+"""Celery's settings, each with its reason. Built when first needed, never at import."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from kombu import Queue as BrokerQueue
+
+from config.settings import Settings
+from tasks.names import Queue
+from tasks.schedule import beat_schedule
+
+VISIBILITY_TIMEOUT_SECONDS = 60
+"""After this Redis gives an unacknowledged message to another worker.
+
+Longer than any task's hard limit and than any retry's delay: a message that is still being
+worked on is never handed out twice. Short, because it is how long a killed worker delays what
+it held (with the default of one hour, an hour).
+"""
+
+
+def celery_configuration(settings: Settings) -> dict[str, Any]:
+    """Return Celery's configuration for the operator's settings."""
+    return {
+        **_delivery(settings),
+        **_messages(),
+        **_worker(),
+        "beat_schedule": beat_schedule(settings),
+        "timezone": "UTC",
+    }
+
+
+def _delivery(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker_url": settings.celery_broker_url,
+        # A broker that starts after us, or restarts, is waited for, for ever.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_connection_timeout": 4.0,
+        "broker_transport_options": _transport_options(settings.celery_broker_url),
+        "task_queues": [BrokerQueue(queue.value) for queue in Queue],
+        # A misspelt queue would collect tasks that nobody runs.
+        "task_create_missing_queues": False,
+        "task_default_queue": Queue.WARMUP.value,
+        # Acknowledge after the work: a killed worker's message is delivered again. All tasks
+        # can run twice without harm.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # With late acknowledgement, 1 means: hold what is being worked on and nothing more.
+        "worker_prefetch_multiplier": 1,
+        # A task that lost its connection ends its work: it costs little and it is right.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+    }
+
+
+def _transport_options(broker_url: str) -> dict[str, Any]:
+    if not urlsplit(broker_url).scheme.startswith(("redis", "valkey")):
+        return {
+            # RabbitMQ: a publish counts when the broker has confirmed it.
+            "confirm_publish": True,
+        }
+    return {
+        "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+        # Look for abandoned messages every 5 s; kombu's own default is every 100 s.
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        # Take from the queues in their order, the invalidation lane first.
+        "queue_order_strategy": "priority",
+        # A broker that vanishes without closing the connection is noticed.
+        "socket_connect_timeout": 2.0,
+        "socket_timeout": 5.0,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+
+
+def _messages() -> dict[str, Any]:
+    return {
+        # JSON alone: a message can carry values, never code.
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        # The cache is the result. A result backend would be one more thing to fail and fill.
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        # Flower shows tasks without further flags; on Redis an event is one publish.
+        "worker_send_task_events": True,
+        # Event and control queues of programs that are gone do not stay on the broker.
+        "event_queue_expires": 60.0,
+        "control_queue_expires": 60.0,
+    }
+
+
+def _worker() -> dict[str, Any]:
+    return {
+        # At the second signal, running tasks get this long before their messages go back.
+        "worker_soft_shutdown_timeout": 10.0,
+        # A child that has grown to this many kilobytes is replaced after its task.
+        "worker_max_memory_per_child": 400_000,
+        # A child that hangs at its start is replaced.
+        "worker_proc_alive_timeout": 30.0,
+        # Our own log pipeline; see tasks/lifecycle.py.
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+    }
