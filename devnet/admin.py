@@ -35,6 +35,8 @@ class Admin:
             Route("/transfer", self.transfer, methods=["POST"]),
             Route("/deposit", self.deposit, methods=["POST"]),
             Route("/blocks", self.produce_blocks, methods=["POST"]),
+            Route("/pool/{transaction}/preconfirm", self.preconfirm, methods=["POST"]),
+            Route("/pool/{transaction}/squeeze-out", self.squeeze_out, methods=["POST"]),
             Route("/requests", self.requests, methods=["GET"]),
             Route("/requests/reset", self.reset_requests, methods=["POST"]),
         ]
@@ -104,6 +106,21 @@ class Admin:
         if not isinstance(count, int) or not 1 <= count <= _MOST_BLOCKS:
             raise AdminError(400, f"count is a whole number from 1 to {_MOST_BLOCKS}")
         return JSONResponse({"height": self._devnet.chain.produce_blocks(count)})
+
+    async def preconfirm(self, request: Request) -> Response:
+        """Announce a pooled transaction's outcome; the balances do not know it before a block."""
+        await read_object(request, set())
+        transaction_id = request.path_params["transaction"]
+        self._devnet.chain.preconfirm(transaction_id)
+        return JSONResponse({"transactionId": transaction_id})
+
+    async def squeeze_out(self, request: Request) -> Response:
+        """Drop a pooled transaction."""
+        content = await read_object(request, set(), {"reason"})
+        transaction_id = request.path_params["transaction"]
+        reason = content.get("reason", "Transaction was dropped from the pool")
+        self._devnet.chain.squeeze_out(transaction_id, str(reason))
+        return JSONResponse({"transactionId": transaction_id})
 
     async def requests(self, _request: Request) -> Response:
         """Tell the last requests, and the counts since the last reset."""

@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 
 from devnet.admin import Admin
 from devnet.graphql_http import CORS, GraphqlEndpoint
+from devnet.knobs import Knobs
 from devnet.options import DevnetOptions
 from devnet.problems import EXCEPTION_HANDLERS
 from devnet.request_log import RequestRecord
@@ -38,7 +39,7 @@ def create_app(devnet: Devnet | DevnetOptions | None = None) -> Starlette:
     routes = [
         Route("/health", health),
         Route("/v1/health", health),
-        Mount(ADMIN_PATH, routes=Admin(state).routes()),
+        Mount(ADMIN_PATH, routes=[*Admin(state).routes(), *Knobs(state).routes()]),
         *_both(GRAPHQL_PATH, graphql),
     ]
     app = Starlette(routes=routes, lifespan=_lifespan, exception_handlers=EXCEPTION_HANDLERS)

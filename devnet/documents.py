@@ -7,11 +7,13 @@ takes longer than answering it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
@@ -22,6 +24,9 @@ from graphql import (
 )
 
 from devnet.complexity import Cost, CostCounter
+from devnet.options import Limits
+from devnet.structure import RecursionFinder, directives_error, nesting_error
+from devnet.wording import reworded
 
 _KEPT = 512
 
@@ -55,8 +60,9 @@ class Document:
 class DocumentReader:
     """Reads texts, and remembers the last ones."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
         self._schema = schema
+        self._limits = limits
         self._documents: OrderedDict[str, Document] = OrderedDict()
         self._costs: OrderedDict[Any, Cost] = OrderedDict()
 
@@ -95,12 +101,38 @@ class DocumentReader:
         try:
             node = parse(text)
         except GraphQLSyntaxError as error:
-            return Document(text, None, (error,))
-        errors = tuple(validate(self._schema, node))
+            return Document(text, None, (reworded(error),))
         operations = [one for one in node.definitions if isinstance(one, OperationDefinitionNode)]
-        fragments = [one for one in node.definitions if isinstance(one, FragmentDefinitionNode)]
-        by_name = {fragment.name.value: fragment for fragment in fragments}
-        return Document(text, node, errors, tuple(operations), by_name)
+        definitions = [one for one in node.definitions if isinstance(one, FragmentDefinitionNode)]
+        fragments = {fragment.name.value: fragment for fragment in definitions}
+        errors = self._check(node, operations, fragments)
+        return Document(text, node, errors, tuple(operations), fragments)
+
+    def _check(
+        self,
+        node: DocumentNode,
+        operations: list[OperationDefinitionNode],
+        fragments: dict[str, FragmentDefinitionNode],
+    ) -> tuple[GraphQLError, ...]:
+        form = nesting_error(operations, fragments, self._limits)
+        form = form or directives_error(_fields(node), self._limits)
+        if form is not None:
+            return (form,)
+        errors = tuple(reworded(error) for error in validate(self._schema, node))
+        if errors:
+            return errors
+        finder = RecursionFinder(self._schema, fragments)
+        return tuple(filter(None, (finder.find(operation) for operation in operations)))
+
+
+def _fields(node: DocumentNode) -> Iterator[FieldNode]:
+    waiting: list[Any] = [getattr(one, "selection_set", None) for one in node.definitions]
+    while waiting:
+        selections = waiting.pop()
+        for selection in () if selections is None else selections.selections:
+            if isinstance(selection, FieldNode):
+                yield selection
+            waiting.append(getattr(selection, "selection_set", None))
 
 
 def _remember(memory: OrderedDict[Any, Any], key: Any, value: Any) -> None:

@@ -33,7 +33,7 @@ class Executor:
     def __init__(self, limits: Limits) -> None:
         self.schema = served_schema()
         self.limits = limits
-        self.reader = DocumentReader(self.schema)
+        self.reader = DocumentReader(self.schema, limits)
 
     def prepare(
         self, request: GraphqlRequest, *, indexation: bool

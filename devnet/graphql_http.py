@@ -13,6 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from devnet.bodies import HttpRefusalError, check_content_type, check_size, read_body
 from devnet.execution import Answer, GraphqlRequest
+from devnet.fault_effects import altered, answer_instead, damaged, delay, instead, lagging
+from devnet.faults import Fault
 from devnet.heights import refusal, required_height
 from devnet.node import Node
 from devnet.request_log import RequestRecord
@@ -58,17 +60,25 @@ class GraphqlEndpoint:
     async def _respond(self, request: Request, record: RequestRecord) -> Response:
         asked = await read_request(request, self._devnet, record)
         node = chosen_node(request, self._devnet, record)
+        fault = self._devnet.faults.draw(node.number, record.operation)
+        record.fault = None if fault is None else fault.kind.value
         latency = self._devnet.latency.draw_seconds()
         await asyncio.sleep(latency / 2)  # the way there
-        answer = await self._answer(asked, node)
+        await delay(fault)
+        response = instead(fault, self._devnet.connections)
+        if response is None:
+            answer = await self._answer(asked, lagging(node, fault), fault)
+            describe_answer(record, answer)
+            whole = Response(serialized(answer), media_type="application/json", headers=CORS)
+            response = damaged(whole, fault, self._devnet.connections)
         await asyncio.sleep(latency / 2)  # the way back
-        describe_answer(record, answer)
-        return Response(serialized(answer), media_type="application/json", headers=CORS)
+        return response
 
-    async def _answer(self, asked: GraphqlRequest, node: Node) -> Answer:
+    async def _answer(self, asked: GraphqlRequest, node: Node, fault: Fault | None) -> Answer:
         limits = self._devnet.options.limits
         behind = await refusal(node, required_height(asked.extensions), limits)
-        return behind or self._devnet.executor.execute(asked, node.view())
+        failed = behind or answer_instead(fault, node)
+        return failed or self._devnet.executor.execute(asked, altered(node.view(), fault))
 
 
 async def read_request(request: Request, devnet: Devnet, record: RequestRecord) -> GraphqlRequest:

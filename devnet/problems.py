@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set as AbstractSet
 from http import HTTPStatus
 from typing import Any
 
@@ -41,8 +42,8 @@ async def refuse(_request: Request, error: Exception) -> Response:
 
 async def read_object(
     request: Request,
-    required: set[str],
-    optional: set[str] = frozenset(),  # type: ignore[assignment]
+    required: AbstractSet[str],
+    optional: AbstractSet[str] = frozenset(),
 ) -> dict[str, Any]:
     """Return the JSON object in an admin request.
 

@@ -68,7 +68,9 @@ def _server(devnet: Devnet) -> uvicorn.Server:
         timeout_graceful_shutdown=1,
         ws="none",
     )
-    return uvicorn.Server(config)
+    server = uvicorn.Server(config)
+    devnet.connections.watch(lambda: server.server_state.connections)
+    return server
 
 
 class DevnetServer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from devnet.chain import Chain
+from devnet.connections import Connections
 from devnet.execution import Executor
+from devnet.faults import FaultPlan
 from devnet.latency import Latency
 from devnet.node import NodePool
 from devnet.options import DevnetOptions
@@ -26,4 +28,6 @@ class Devnet:
         self.nodes = NodePool(self.chain, self.options)
         self.executor = Executor(self.options.limits)
         self.log = RequestLog()
+        self.faults = FaultPlan()
+        self.connections = Connections()
         self.latency = Latency(milliseconds=self.options.latency_ms)
