@@ -126,7 +126,8 @@ class CachedProvider:
 
     async def _refill_in_time(self, reads: Reads) -> Mapping[Address, RefillOutcome] | None:
         """Refill until the reader's time is over; the refill itself goes on for the next one."""
-        task = self._work.start(self._refiller.refill(reads.wanted, lane=Lane.READ))
+        refill = self._refiller.refill(reads.wanted, lane=Lane.READ, seen=reads.versions())
+        task = self._work.start(refill)
         await asyncio.wait({task}, timeout=reads.seconds_left())
         return task.result() if task.done() else None
 

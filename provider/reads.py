@@ -43,6 +43,14 @@ class Reads:
         """Return how long the reader still waits; never negative."""
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
+    def versions(self) -> dict[Address, int]:
+        """Return the version that was read of each wanted predicate; 0: none."""
+        answers = {address: self.served[address].answer for address in self.wanted}
+        return {
+            address: 0 if isinstance(answer, Missing) else answer.stored.version
+            for address, answer in answers.items()
+        }
+
     def take_from_cache(self, answers: Mapping[Address, ReadAnswer]) -> None:
         """Take what the cache holds; what is fresh there needs nothing more."""
         for address, answer in answers.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from domain.errors import CacheUnavailableError, ProviderError
@@ -42,17 +42,26 @@ class Refiller:
         self._cache = cache
 
     async def refill(
-        self, addresses: Sequence[Address], *, lane: Lane, required_height: BlockHeight = 0
+        self,
+        addresses: Sequence[Address],
+        *,
+        lane: Lane,
+        required_height: BlockHeight = 0,
+        seen: Mapping[Address, int] | None = None,
     ) -> Outcomes:
         """Refill each predicate (see `domain.ports.BalanceReader.refill`).
 
+        With `seen` (the version that the caller has read) a predicate that somebody else has
+        refilled since is not fetched again: the outcome is a `Busy` that ends at once.
+
         Raises:
-            CacheUnavailableError: no lease can be had; nothing was fetched.
+            CacheUnavailableError: no lease can be had, or the cache went away before the publish:
+                whether an invalidation came in between, nobody can tell then.
         """
         outcomes: Outcomes = {}
         wanted: Sequence[Address] = list(dict.fromkeys(addresses))
         for left in reversed(range(ROUNDS)):
-            outcomes |= await self._round(wanted, lane, required_height)
+            outcomes |= await self._round(wanted, lane, required_height, seen)
             wanted = [address for address in wanted if _fetch_again(outcomes[address])]
             if not wanted or not left:
                 break
@@ -61,11 +70,15 @@ class Refiller:
         return outcomes
 
     async def _round(
-        self, addresses: Sequence[Address], lane: Lane, required_height: BlockHeight
+        self,
+        addresses: Sequence[Address],
+        lane: Lane,
+        required_height: BlockHeight,
+        seen: Mapping[Address, int] | None,
     ) -> Outcomes:
         if not addresses:
             return {}
-        held = await self._cache.acquire(self._chain_id, addresses)
+        held = await self._cache.acquire(self._chain_id, addresses, seen=seen)
         leases = [lease for lease in held.values() if isinstance(lease, Lease)]
         outcomes: Outcomes = {
             address: busy for address, busy in held.items() if not isinstance(busy, Lease)
@@ -100,11 +113,7 @@ class Refiller:
     async def _publish(self, leased: Sequence[tuple[Lease, Snapshot]]) -> Outcomes:
         if not leased:
             return {}
-        try:
-            published = await self._cache.publish(leased)
-        except CacheUnavailableError:
-            # Whether an invalidation came before the cache went away, nobody can tell.
-            published = {lease.address: PublishOutcome.LEASE_LOST for lease, _ in leased}
+        published = await self._cache.publish(leased)
         outcomes: Outcomes = {}
         for lease, snapshot in leased:
             outcome = published[lease.address]

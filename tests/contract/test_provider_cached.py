@@ -1,0 +1,364 @@
+"""What `CachedProvider` promises, over the real cache and its twin in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from cache.memory import MemoryBalanceCache
+from domain.errors import (
+    CacheUnavailableError,
+    MalformedAnswerError,
+    NodeBehindError,
+    NodeOverloadedError,
+    TransientProviderError,
+)
+from domain.ports import (
+    BalanceReader,
+    Busy,
+    Lease,
+    PublishOutcome,
+    Refilled,
+    RefillFailed,
+    Served,
+    Source,
+)
+from domain.values import Fresh, Lane, Missing, Stale, StaleReason
+from provider.cached import CachedProvider
+from supervisor.valkey import EmbeddedServer
+from tests.cache_support import address, empty_client, redis_cache
+from tests.provider_support import NETWORK, FailingCache, ScriptedProvider, until
+
+ALICE, BOB = address(1), address(2)
+CHAIN = NETWORK.chain_id
+
+
+@pytest.fixture(params=["redis", "memory"])
+async def cache(request: pytest.FixtureRequest, cache_server: EmbeddedServer) -> AsyncIterator[Any]:
+    if request.param == "memory":
+        yield MemoryBalanceCache(chain_ids=(CHAIN,), lease_seconds=0.5)
+        return
+    client = await empty_client(cache_server)
+    store = redis_cache(client, lease_seconds=0.5)
+    yield store
+    await store.aclose()
+    await client.aclose()
+
+
+@pytest.fixture
+def node() -> ScriptedProvider:
+    return ScriptedProvider({ALICE: 5, BOB: 7})
+
+
+@pytest.fixture
+async def reader(cache: Any, node: ScriptedProvider) -> AsyncIterator[CachedProvider]:
+    reader = CachedProvider(NETWORK, node, cache, read_wait_seconds=3)
+    yield reader
+    await reader.close()
+
+
+def amount(served: Served) -> int:
+    assert isinstance(served.answer, Fresh | Stale)
+    return sum(balance.amount for balance in served.answer.stored.snapshot.balances)
+
+
+async def is_fresh(cache: Any) -> bool:
+    return isinstance((await cache.read(CHAIN, [ALICE]))[ALICE], Fresh)
+
+
+async def is_due(cache: Any) -> bool:
+    return list(await cache.due(CHAIN, 10)) == [ALICE]
+
+
+async def put(cache: Any, node: ScriptedProvider, *addresses: str) -> None:
+    """Make predicates fresh in the cache without going through the reader under test."""
+    held = await cache.acquire(CHAIN, addresses)
+    answers = await node.fetch_many(addresses)
+    await cache.publish([(held[a], answers[a]) for a in addresses])
+    node.calls.clear()
+    node.required.clear()
+
+
+def test_the_wrapper_is_a_reader(reader: CachedProvider) -> None:
+    typed: BalanceReader = reader
+    assert typed.network is NETWORK
+
+
+async def test_a_miss_is_fetched_once_and_then_served_from_the_cache(
+    reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    first = (await reader.read_many([ALICE]))[ALICE]
+    second = (await reader.read_many([ALICE]))[ALICE]
+    assert (amount(first), first.source) == (5, Source.NODE)
+    assert (amount(second), second.source) == (5, Source.CACHE)
+    assert isinstance(first.answer, Fresh)
+    assert node.calls == [(ALICE,)]
+
+
+async def test_many_misses_are_one_fetch(reader: CachedProvider, node: ScriptedProvider) -> None:
+    addresses = [address(n) for n in range(10)]
+    served = await reader.read_many([*addresses, ALICE])
+    assert list(served) == addresses
+    assert node.calls == [tuple(addresses)]
+
+
+async def test_an_empty_vault_is_a_hit_like_any_other(
+    reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    node.amounts[ALICE] = 0
+    for _ in range(2):
+        assert (await reader.get_balances(ALICE)).balances == ()
+    assert len(node.calls) == 1
+
+
+async def test_readers_of_several_processes_share_one_fetch(
+    cache: Any, node: ScriptedProvider
+) -> None:
+    readers = [CachedProvider(NETWORK, node, cache, read_wait_seconds=3) for _ in range(5)]
+    started = asyncio.Event()
+    node.before_answer = started.wait
+    reads = [asyncio.ensure_future(reader.read_many([ALICE, BOB])) for reader in readers]
+    await until(lambda: bool(node.calls))
+    started.set()
+    for read in reads:
+        assert {who: amount(served) for who, served in (await read).items()} == {ALICE: 5, BOB: 7}
+    # One of them may win the lease of one vault and another that of the other.
+    assert sorted(who for call in node.calls for who in call) == [ALICE, BOB]
+    for reader in readers:
+        await reader.close()
+
+
+async def test_what_was_fetched_before_an_invalidation_is_never_served_as_fresh(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    async def a_payment_is_confirmed() -> None:
+        if node.amounts[ALICE] == 5:
+            node.amounts[ALICE] = 50
+            await cache.invalidate([ALICE], CHAIN, 77)
+
+    node.before_answer = a_payment_is_confirmed
+    served = (await reader.read_many([ALICE]))[ALICE]
+    assert isinstance(served.answer, Fresh)
+    assert amount(served) == 50
+    assert node.required == [0, 77]
+
+
+async def test_a_predicate_that_is_invalidated_in_every_fetch_is_stale_and_the_node_is_spared(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    async def invalidate() -> None:
+        await cache.invalidate([ALICE], CHAIN)
+
+    node.before_answer = invalidate
+    served = (await reader.read_many([ALICE]))[ALICE]
+    assert isinstance(served.answer, Stale)
+    assert served.answer.reason is StaleReason.INVALIDATED
+    assert len(node.calls) == 3
+    with pytest.raises(TransientProviderError, match="kept changing"):
+        await reader.get_balances(ALICE)
+    with pytest.raises(TransientProviderError, match="not accepted"):
+        await reader.get_balances_force_refresh(ALICE)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NodeOverloadedError("429"), StaleReason.NODE_DOWN),
+        (NodeBehindError(90, 80), StaleReason.NODE_BEHIND),
+        (MalformedAnswerError("wrong"), StaleReason.NODE_DOWN),
+    ],
+)
+async def test_a_node_failure_costs_one_attempt_and_is_never_a_balance(
+    cache: Any,
+    reader: CachedProvider,
+    node: ScriptedProvider,
+    error: Any,
+    reason: StaleReason,
+) -> None:
+    await put(cache, node, BOB)
+    await cache.invalidate([BOB], CHAIN)
+    node.error = error
+    served = await reader.read_many([ALICE, BOB])
+    assert served[ALICE].answer == Missing()
+    stale = served[BOB].answer
+    assert isinstance(stale, Stale)
+    assert stale.reason in {reason, StaleReason.INVALIDATED}
+    assert node.calls == [(ALICE, BOB)]
+    with pytest.raises(type(error)):
+        await reader.get_balances(ALICE)
+    with pytest.raises(type(error)):
+        await reader.get_balances_force_refresh(ALICE)
+    assert len(node.calls) == 3
+
+
+async def test_leases_are_given_back_when_the_fetch_fails(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    node.error = NodeOverloadedError("429")
+    await reader.read_many([ALICE])
+    assert isinstance((await cache.acquire(CHAIN, [ALICE]))[ALICE], Lease)
+
+
+async def test_leases_are_given_back_when_the_refill_is_cancelled(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    node.before_answer = asyncio.Event().wait
+    refill = asyncio.ensure_future(reader.refill([ALICE], lane=Lane.WARMUP))
+    await until(lambda: bool(node.calls))
+    refill.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await refill
+    assert isinstance((await cache.acquire(CHAIN, [ALICE]))[ALICE], Lease)
+
+
+async def test_a_leader_that_died_is_replaced_when_its_lease_ends(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    await cache.acquire(CHAIN, [ALICE])
+    served = (await reader.read_many([ALICE]))[ALICE]
+    assert amount(served) == 5
+    assert node.calls == [(ALICE,)]
+
+
+async def test_a_reader_that_takes_stale_does_not_wait_and_the_refresh_goes_on_behind(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    await put(cache, node, ALICE)
+    await cache.invalidate([ALICE], CHAIN)
+    node.amounts[ALICE] = 6
+    served = (await reader.read_many([ALICE], allow_stale=True))[ALICE]
+    assert isinstance(served.answer, Stale)
+    assert amount(served) == 5
+    await until(lambda: is_fresh(cache))
+    assert amount((await reader.read_many([ALICE]))[ALICE]) == 6
+    assert node.calls == [(ALICE,)]
+
+
+async def test_a_reader_whose_time_is_over_gets_stale_and_the_fetch_still_counts(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    await put(cache, node, ALICE)
+    await cache.invalidate([ALICE], CHAIN)
+    node.amounts[ALICE] = 6
+    release = asyncio.Event()
+    node.before_answer = release.wait
+    served = (await reader.read_many([ALICE], wait_seconds=0.05))[ALICE]
+    assert isinstance(served.answer, Stale)
+    release.set()
+    assert amount((await reader.read_many([ALICE]))[ALICE]) == 6
+    assert len(node.calls) == 1
+
+
+async def test_reading_makes_a_predicate_hot(cache: Any, reader: CachedProvider) -> None:
+    await reader.read_many([ALICE])
+    await cache.invalidate([ALICE], CHAIN)
+    await until(lambda: is_due(cache))
+
+
+@pytest.mark.parametrize("away", ["*", "acquire", "publish"])
+async def test_without_redis_the_node_is_asked_directly(
+    cache: Any, node: ScriptedProvider, away: str
+) -> None:
+    reader = CachedProvider(NETWORK, node, FailingCache(cache, away), read_wait_seconds=3)
+    served = (await reader.read_many([ALICE]))[ALICE]
+    await reader.close()
+    assert (amount(served), served.source) == (5, Source.NODE)
+
+
+async def test_without_redis_simultaneous_readers_share_one_fetch(
+    cache: Any, node: ScriptedProvider
+) -> None:
+    reader = CachedProvider(NETWORK, node, FailingCache(cache, "*"), read_wait_seconds=3)
+    gate = asyncio.Event()
+    node.before_answer = gate.wait
+    reads = [asyncio.ensure_future(reader.read_many([ALICE])) for _ in range(50)]
+    await until(lambda: bool(node.calls))
+    gate.set()
+    assert {amount((await read)[ALICE]) for read in reads} == {5}
+    assert len(node.calls) == 1
+    await reader.close()
+
+
+async def test_without_redis_and_without_the_node_a_vault_is_missing(
+    cache: Any, node: ScriptedProvider
+) -> None:
+    node.error = NodeOverloadedError("503")
+    reader = CachedProvider(NETWORK, node, FailingCache(cache, "*"), read_wait_seconds=1)
+    assert (await reader.read_many([ALICE]))[ALICE] == Served(Missing(), Source.NODE)
+    with pytest.raises(CacheUnavailableError):
+        await reader.refill([ALICE], lane=Lane.WARMUP)
+    with pytest.raises(NodeOverloadedError):
+        await reader.get_balances_force_refresh(ALICE)
+    await reader.close()
+
+
+async def test_switched_off_the_cache_is_neither_read_nor_written(
+    cache: Any, node: ScriptedProvider
+) -> None:
+    watched = FailingCache(cache)
+    reader = CachedProvider(NETWORK, node, watched, enabled=False)
+    for _ in range(2):
+        served = (await reader.read_many([ALICE]))[ALICE]
+        assert (amount(served), served.source) == (5, Source.NODE)
+    assert (await reader.get_balances_force_refresh(ALICE)).address == ALICE
+    assert await reader.refill([ALICE], lane=Lane.WARMUP) == {}
+    await reader.close()
+    assert watched.used == []
+    assert len(node.calls) == 3
+
+
+async def test_a_forced_refresh_asks_the_node_although_the_cache_is_fresh(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    await put(cache, node, ALICE)
+    node.amounts[ALICE] = 6
+    assert (await reader.get_balances(ALICE)).balances[0].amount == 5
+    assert (await reader.get_balances_force_refresh(ALICE)).balances[0].amount == 6
+    assert (await reader.get_balances(ALICE)).balances[0].amount == 6
+
+
+async def test_a_forced_refresh_never_returns_what_another_fetch_began_before_it(
+    reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    gate = asyncio.Event()
+    node.before_answer = gate.wait
+    read = asyncio.ensure_future(reader.read_many([ALICE]))
+    await until(lambda: bool(node.calls))
+    node.amounts[ALICE] = 6
+    forced = asyncio.ensure_future(reader.get_balances_force_refresh(ALICE))
+    gate.set()
+    await read
+    assert (await forced).balances[0].amount == 6
+
+
+async def test_a_refill_says_what_became_of_each_predicate(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    await cache.acquire(CHAIN, [BOB])
+    await cache.invalidate([ALICE], CHAIN, 33)
+    outcomes = await reader.refill([ALICE, BOB], lane=Lane.INVALIDATION, required_height=30)
+    assert isinstance(outcomes[ALICE], Refilled)
+    assert isinstance(outcomes[BOB], Busy)
+    assert node.required == [33]
+    assert node.lanes == [Lane.INVALIDATION]
+    node.error = NodeOverloadedError("429")
+    outcomes = await reader.refill([ALICE], lane=Lane.WARMUP)
+    assert outcomes[ALICE] == RefillFailed(node.error)
+
+
+async def test_a_refill_that_is_refused_because_of_a_newer_snapshot_is_not_repeated(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    class Older(FailingCache):
+        async def publish(self, leased: Any) -> Any:
+            return {lease.address: PublishOutcome.OLDER_THAN_STORED for lease, _ in leased}
+
+    older = CachedProvider(NETWORK, node, Older(cache))
+    outcome = (await older.refill([ALICE], lane=Lane.WARMUP))[ALICE]
+    await older.close()
+    assert isinstance(outcome, RefillFailed)
+    assert outcome.error is PublishOutcome.OLDER_THAN_STORED
+    assert len(node.calls) == 1
