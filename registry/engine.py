@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, RegistryUnavailableError
 
 _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
@@ -46,21 +49,36 @@ def asyncio_url(database_url: str) -> URL:
     return url.set(drivername=driver, query=query)
 
 
-def open_engine(database_url: str) -> AsyncEngine:
+def open_engine(
+    database_url: str, *, statement_seconds: float | None = _STATEMENT_SECONDS
+) -> AsyncEngine:
     """Return an engine; nothing is connected until the first query.
 
+    Args:
+        database_url: PostgreSQL or SQLite.
+        statement_seconds: how long PostgreSQL may take for one statement; None: as long as it
+            needs.
+
     Raises:
-        ConfigurationError: the URL is of no kind that we serve.
+        ConfigurationError: the URL is of no kind that we serve, or names a folder that is not
+            there.
     """
     url = asyncio_url(database_url)
     if url.get_backend_name() == "sqlite":
+        _check_folder(url)
         engine = create_async_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return engine
-    timeouts = {"timeout": _CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS}
+    timeouts = {"timeout": _CONNECT_SECONDS, "command_timeout": statement_seconds}
     return create_async_engine(
         url, connect_args=timeouts, pool_pre_ping=True, pool_timeout=_CONNECT_SECONDS
     )
+
+
+def _check_folder(url: URL) -> None:
+    path = url.database
+    if path and path != ":memory:" and not Path(path).parent.is_dir():
+        raise ConfigurationError(f"DATABASE_URL: there is no folder {Path(path).parent}")
 
 
 def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
@@ -69,3 +87,16 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn every failure of the database into ours, without its URL and parameters."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise RegistryUnavailableError(
+            f"the database failed: {type(error.orig).__name__}"
+        ) from None
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        raise RegistryUnavailableError(f"no database: {type(error).__name__}") from None

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Row, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import (
     InvalidAddressError,
     InvalidValueError,
-    RegistryUnavailableError,
     UnknownPredicateError,
     UnknownUserError,
 )
 from domain.values import Address, check_chain_id, parse_address
 from registry import migrate, queries
-from registry.engine import open_engine
+from registry.engine import database_errors, open_engine
 from registry.records import PredicateRecord, Reservation, StoredSession, signers, signs_for
 from registry.reserved import comparable_url, is_on_network, reserved_by
 
@@ -59,12 +56,12 @@ class Registry:
 
         Never call it on a Bako database: those tables are Bako's to create.
         """
-        with _database_errors():
+        with database_errors():
             await migrate.create_schema(self._engine)
 
     async def check(self) -> None:
         """Ask the database for an answer."""
-        with _database_errors():
+        with database_errors():
             async with self._engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
 
@@ -205,7 +202,7 @@ class Registry:
             return None
 
     async def _all(self, statement: queries.Statement) -> Sequence[Row[*tuple[Any, ...]]]:
-        with _database_errors():
+        with database_errors():
             async with self._engine.connect() as connection:
                 return (await connection.execute(statement)).all()
 
@@ -237,16 +234,3 @@ def _chain_id(raw: object) -> int | None:
         return check_chain_id(raw)
     except InvalidValueError:
         return None
-
-
-@contextmanager
-def _database_errors() -> Iterator[None]:
-    """Turn every failure of the database into ours, without its URL and parameters."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise RegistryUnavailableError(
-            f"the database failed: {type(error.orig).__name__}"
-        ) from None
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
-        raise RegistryUnavailableError(f"no database: {type(error).__name__}") from None

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from domain.errors import (
+    ConfigurationError,
+    RegistryUnavailableError,
+    UnknownPredicateError,
+    UnknownUserError,
+)
+from domain.networks import Network
+from registry.records import Reservation
+from registry.seed import plan_user, seed_user
+from registry.store import Registry
+from supervisor.ports import free_port
+from tests.conftest import require
+from tests.databases import (
+    NETWORK_URL,
+    BakoDatabase,
+    bytes32,
+    coin,
+    create_schema,
+    fresh_postgres,
+    postgres_answers,
+    utc_now,
+)
+
+FUEL_BECH32 = "fuel1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0sejpetn"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    if request.param == "sqlite":
+        path: Path = tmp_path_factory.mktemp("registry") / "bako.sqlite3"
+        url = f"sqlite:///{path}"
+        asyncio.run(create_schema(url))
+        yield url
+        return
+    require(asyncio.run(postgres_answers()), "PostgreSQL")
+    with asyncio.Runner() as runner:
+        database = fresh_postgres()
+        url = runner.run(database.__aenter__())
+        try:
+            runner.run(create_schema(url))
+            yield url
+        finally:
+            runner.run(database.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def registry(database_url: str) -> AsyncIterator[Registry]:
+    registry = Registry.open(database_url)
+    yield registry
+    await registry.close()
+
+
+@pytest.fixture
+async def bako(database_url: str) -> AsyncIterator[BakoDatabase]:
+    database = BakoDatabase(database_url)
+    yield database
+    await database.close()
+
+
+async def test_predicates_of_a_user_are_owned_or_signed_for_and_newest_first(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    user, other = await bako.add_user(), await bako.add_user()
+    addresses = [bytes32() for _ in range(4)]
+    now = utc_now()
+    await bako.add_predicate(
+        user, members=[user, other], predicate_address=addresses[0], updated_at=now
+    )
+    await bako.add_predicate(
+        other,
+        members=[other, user],
+        predicate_address=addresses[1],
+        updated_at=now + timedelta(hours=1),
+    )
+    await bako.add_predicate(user, predicate_address=addresses[2], updated_at=now - timedelta(1))
+    await bako.add_predicate(other, members=[other], predicate_address=addresses[3])
+
+    found = await registry.addresses_of_user(user.user_id)
+
+    assert list(found) == [addresses[1], addresses[0], addresses[2]]
+    assert list(await registry.addresses_of_user(user.user_id, 2)) == [addresses[1], addresses[0]]
+
+
+async def test_deleted_and_inactive_predicates_are_left_out(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    inactive, kept = bytes32(), bytes32()
+    user = await bako.add_user(inactive=[inactive])
+    await bako.add_predicate(user, predicate_address="0x" + inactive[2:].upper())
+    await bako.add_predicate(user, deleted_at=utc_now())
+    await bako.add_predicate(user, predicate_address=kept)
+
+    assert list(await registry.addresses_of_user(user.user_id)) == [kept]
+    assert [r.address for r in await registry.predicates_of_user(user.user_id)] == [kept]
+
+
+async def test_legacy_addresses_are_decoded_and_unreadable_ones_counted(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    user = await bako.add_user()
+    await bako.add_predicate(user, predicate_address=FUEL_BECH32)
+    await bako.add_predicate(user, predicate_address="0xfuel139e53")
+
+    assert list(await registry.addresses_of_user(user.user_id)) == ["0x" + bytes(range(32)).hex()]
+    assert registry.unreadable_rows == 1
+    records = await registry.predicates_of_user(user.user_id)
+    assert sorted(r.stored_address for r in records if r.address is None) == ["0xfuel139e53"]
+
+
+@pytest.mark.parametrize("settings", [None, {}, {"inactivesPredicates": None}, [], "odd"])
+async def test_odd_user_settings_hide_nothing(
+    registry: Registry, bako: BakoDatabase, settings: Any
+) -> None:
+    user = await bako.add_user(settings=settings)
+    address = bytes32()
+    await bako.add_predicate(user, predicate_address=address)
+
+    assert list(await registry.addresses_of_user(user.user_id)) == [address]
+
+
+@pytest.mark.parametrize("user_id", [str(uuid4()), "nobody", "", "' OR 1=1 --"])
+async def test_an_unknown_user_is_an_error_not_an_empty_list(
+    registry: Registry, user_id: str
+) -> None:
+    with pytest.raises(UnknownUserError):
+        await registry.addresses_of_user(user_id)
+
+
+async def test_a_deleted_user_is_unknown(registry: Registry, bako: BakoDatabase) -> None:
+    user = await bako.add_user(deleted_at=utc_now())
+    with pytest.raises(UnknownUserError):
+        await registry.predicates_of_user(user.user_id)
+
+
+async def test_allocation_goes_by_ascending_predicate_id(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    user = await bako.add_user()
+    ids = [await bako.add_predicate(user) for _ in range(5)]
+
+    assert [r.predicate_id for r in await registry.predicates_of_user(user.user_id)] == sorted(ids)
+
+
+async def test_a_predicate_is_shown_to_its_owner_member_and_signer_alone(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    owner, member, signer, stranger = [await bako.add_user() for _ in range(4)]
+    predicate_id = await bako.add_predicate(
+        owner,
+        members=[member],
+        configurable=json.dumps({"SIGNERS": [owner.address, signer.address]}),
+    )
+
+    for user in (owner, member, signer):
+        record = await registry.predicate_of_user(predicate_id, user.user_id, user.address)
+        assert record.predicate_id == predicate_id
+    with pytest.raises(UnknownPredicateError) as strangers:
+        await registry.predicate_of_user(predicate_id, stranger.user_id, stranger.address)
+    absent = str(uuid4())
+    with pytest.raises(UnknownPredicateError) as nobodys:
+        await registry.predicate_of_user(absent, stranger.user_id, stranger.address)
+    assert type(strangers.value) is type(nobodys.value)
+    assert (await registry.predicate(predicate_id)).predicate_id == predicate_id
+
+
+@pytest.mark.parametrize("predicate_id", ["", "x", "' OR 1=1 --", "../..", str(uuid4())])
+async def test_an_id_that_is_none_is_an_unknown_predicate(
+    registry: Registry, predicate_id: str
+) -> None:
+    with pytest.raises(UnknownPredicateError):
+        await registry.predicate(predicate_id)
+
+
+async def test_reserved_coins_are_coin_outputs_of_pending_transactions_on_the_network(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    owner = await bako.add_user()
+    predicate_id = await bako.add_predicate(owner)
+    asset, other = bytes32(), bytes32()
+    await bako.add_transaction(predicate_id, [coin(asset, "0x64"), coin(other, "7")])
+    await bako.add_transaction(
+        predicate_id, [coin(asset, 5), coin(asset, "0x9", kind=2)], status="pending_sender"
+    )
+    await bako.add_transaction(
+        predicate_id,
+        [coin(asset, 1)],
+        network_url="http://user:secret@mainnet.fuel.network/v1/graphql",
+    )
+    for change in (
+        {"status": "success"},
+        {"network_url": "https://testnet.fuel.network/v1/graphql"},
+        {"deleted_at": utc_now()},
+    ):
+        await bako.add_transaction(predicate_id, [coin(asset, 1000)], **change)
+
+    found = await registry.reserved_coins([predicate_id], [NETWORK_URL])
+
+    assert found == {predicate_id: Reservation({asset: 106, other: 7}, unreadable=0)}
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    ["odd", [1], [coin("0x1", 1)], [coin(bytes32(), -1)], [coin(bytes32(), None)], [{"type": 0}]],
+)
+async def test_a_draft_that_cannot_be_read_is_counted_and_the_others_still_reserve(
+    registry: Registry, bako: BakoDatabase, outputs: Any
+) -> None:
+    predicate_id = await bako.add_predicate(await bako.add_user())
+    asset = bytes32()
+    await bako.add_transaction(predicate_id, outputs)
+    await bako.add_transaction(predicate_id, [coin(asset, 3)])
+
+    [reservation] = (await registry.reserved_coins([predicate_id], [NETWORK_URL])).values()
+
+    assert reservation == Reservation({asset: 3}, unreadable=1)
+
+
+async def test_a_token_names_its_user_and_his_network(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    user = await bako.add_user()
+    await bako.add_token(user)
+
+    session = await registry.session(user.token)
+
+    assert session is not None
+    assert (session.user_id, session.user_address) == (user.user_id, user.address)
+    assert (session.chain_id, session.network_url) == (9889, NETWORK_URL)
+    assert await registry.session("another") is None
+
+
+async def test_known_addresses_are_those_that_predicates_have(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    user = await bako.add_user()
+    workspace_id = await bako.add_workspace(user)
+    known, unknown = bytes32(), bytes32()
+    await bako.add_predicate(user, predicate_address=known, workspace_id=workspace_id)
+
+    assert list(await registry.known_addresses([unknown, known, known])) == [known]
+    assert list(await registry.known_addresses([])) == []
+    assert list(await registry.addresses_of_workspace(workspace_id)) == [known]
+    assert list(await registry.addresses_of_workspace(str(uuid4()))) == []
+
+
+async def test_the_seeded_user_owns_or_signs_for_ten_vaults_and_is_seeded_once(
+    registry: Registry, database_url: str
+) -> None:
+    network = Network(0, "testnet", ("https://u:p@testnet.example/v1/graphql",))
+
+    seeded = await seed_user(database_url, network, seed=7)
+    again = await seed_user(database_url, network, seed=7)
+
+    assert seeded == again == plan_user(7)
+    assert tuple(await registry.addresses_of_user(seeded.user_id)) == seeded.addresses
+    session = await registry.session(seeded.token)
+    assert session is not None
+    assert session.chain_id == 0
+    assert session.network_url == "https://testnet.example/v1/graphql"
+    for predicate_id in seeded.predicate_ids:
+        await registry.predicate_of_user(predicate_id, seeded.user_id, seeded.user_address)
+
+
+async def test_a_database_that_is_away_is_told_without_its_password() -> None:
+    registry = Registry.open(f"postgresql://user:geheim@127.0.0.1:{free_port()}/bako")
+    with pytest.raises(RegistryUnavailableError) as caught:
+        await registry.check()
+    await registry.close()
+    assert "geheim" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "database_url",
+    ["mysql://user:geheim@db/bako", "geheim", "sqlite:////no/such/folder/bako.sqlite3"],
+)
+def test_a_database_url_of_no_use_is_refused_without_repeating_it(database_url: str) -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL") as caught:
+        Registry.open(database_url)
+    assert "geheim" not in str(caught.value)
+
+
+async def test_an_empty_database_is_told_as_such(tmp_path: Path) -> None:
+    registry = Registry.open(f"sqlite:///{tmp_path}/empty.sqlite3")
+    with pytest.raises(RegistryUnavailableError):
+        await registry.addresses_of_user(str(uuid4()))
+    await registry.close()
