@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cache.connection import connect
 from cache.memory import MemoryBalanceCache
 from domain.errors import (
     CacheUnavailableError,
@@ -41,7 +42,8 @@ async def cache(request: pytest.FixtureRequest, cache_server: EmbeddedServer) ->
     if request.param == "memory":
         yield MemoryBalanceCache(chain_ids=(CHAIN,), lease_seconds=0.5)
         return
-    client = await empty_client(cache_server)
+    await (await empty_client(cache_server)).aclose()
+    client = connect(cache_server.url())  # a new connection names the history that the flush ended
     store = redis_cache(client, lease_seconds=0.5)
     yield store
     await store.aclose()
