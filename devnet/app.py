@@ -18,8 +18,10 @@ from devnet.options import DevnetOptions
 from devnet.problems import EXCEPTION_HANDLERS
 from devnet.request_log import RequestRecord
 from devnet.state import Devnet
+from devnet.streaming import StreamEndpoint
 
 GRAPHQL_PATH = "/v1/graphql"
+STREAM_PATH = "/v1/graphql-sub"
 ADMIN_PATH = "/devnet"
 
 
@@ -30,7 +32,6 @@ def create_app(devnet: Devnet | DevnetOptions | None = None) -> Starlette:
         ConfigurationError: the state file cannot be read.
     """
     state = devnet if isinstance(devnet, Devnet) else Devnet(devnet)
-    graphql = GraphqlEndpoint(state)
 
     async def health(_request: Request) -> Response:
         state.log.add(RequestRecord("health", status=200))
@@ -40,14 +41,15 @@ def create_app(devnet: Devnet | DevnetOptions | None = None) -> Starlette:
         Route("/health", health),
         Route("/v1/health", health),
         Mount(ADMIN_PATH, routes=[*Admin(state).routes(), *Knobs(state).routes()]),
-        *_both(GRAPHQL_PATH, graphql),
+        *_both(GRAPHQL_PATH, GraphqlEndpoint(state)),
+        *_both(STREAM_PATH, StreamEndpoint(state)),
     ]
     app = Starlette(routes=routes, lifespan=_lifespan, exception_handlers=EXCEPTION_HANDLERS)
     app.state.devnet = state
     return app
 
 
-def _both(path: str, endpoint: GraphqlEndpoint) -> list[Route]:
+def _both(path: str, endpoint: GraphqlEndpoint | StreamEndpoint) -> list[Route]:
     """Serve a path for the node whose turn it is, and for each node of its own."""
 
     async def options(_request: Request) -> Response:

@@ -26,6 +26,11 @@ def tai64(unix_seconds: int) -> int:
     return unix_seconds + _TAI64_OFFSET
 
 
+def unix_seconds(tai64_seconds: int) -> int:
+    """Return the usual form of a node's time; never negative."""
+    return max(0, tai64_seconds - _TAI64_OFFSET)
+
+
 def digest(*parts: object) -> str:
     """Return the SHA-256 of the parts, written one per line."""
     return "0x" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()

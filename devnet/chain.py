@@ -17,6 +17,7 @@ from devnet.coins import Message
 from devnet.ledger import Ledger, identity
 from devnet.options import BASE_ASSET_ID
 from devnet.transactions import (
+    PRECONFIRMATIONS,
     Output,
     OutputKind,
     Status,
@@ -80,6 +81,7 @@ class Chain:
         blocks: all blocks; the height is the place.
         transactions: by id; the pooled ones too.
         statuses: all states of each transaction, in order.
+        preconfirmations: all that were announced, in order.
         by_owner: heights and ids of each owner's confirmed transactions.
     """
 
@@ -90,6 +92,7 @@ class Chain:
         self.blocks: list[Block] = [Block(height=0)]
         self.transactions: dict[str, Transaction] = {}
         self.statuses: dict[str, list[Status]] = {}
+        self.preconfirmations: list[Status] = []
         self.by_owner: dict[Address, list[tuple[BlockHeight, str]]] = {}
         self._pool: list[_Pooled] = []
         self._arriving: list[Message] = []
@@ -224,11 +227,22 @@ class Chain:
             self._arriving.append(message)
             return message
 
-    def produce_blocks(self, count: int = 1) -> BlockHeight:
-        """Make blocks; the first takes the pool. Returns the newest height."""
+    def produce_blocks(
+        self, count: int = 1, *, start: int | None = None, step: int = 0
+    ) -> BlockHeight:
+        """Make blocks; the first takes the pool. Returns the newest height.
+
+        With a `start` (unix seconds) the first is made as if then, and each other `step` seconds
+        after the one before it.
+
+        Raises:
+            InvalidValueError: the start is before the newest block.
+        """
         with self._lock:
-            for _ in range(count):
-                self._produce_block()
+            if start is not None and start < self.blocks[-1].unix_seconds:
+                raise InvalidValueError("The block timestamp should monotonically increase")
+            for number in range(count):
+                self._produce_block(int(time.time()) if start is None else start + number * step)
             return self.height
 
     def status(self, transaction_id: str) -> Status | None:
@@ -236,7 +250,7 @@ class Chain:
         known = self.statuses.get(transaction_id)
         return known[-1] if known else None
 
-    def _produce_block(self) -> None:
+    def _produce_block(self, unix_seconds: int) -> None:
         height = self.height + 1
         self.ledger.arrive(self._arriving, height)
         pool, self._pool = self._pool, []
@@ -245,7 +259,7 @@ class Chain:
             transaction = self._execute(pooled, height, len(executed))
             if transaction is not None:
                 executed.append((transaction, pooled.failure))
-        self._append_block(height, [transaction for transaction, _ in executed])
+        self._append_block(height, unix_seconds, [transaction for transaction, _ in executed])
         for index, (transaction, failure) in enumerate(executed):
             kind = StatusKind.SUCCESS if failure is None else StatusKind.FAILURE
             self._note(transaction, kind, height, index, failure or "")
@@ -264,7 +278,9 @@ class Chain:
         self.transactions[transaction.transaction_id] = transaction
         return transaction
 
-    def _append_block(self, height: BlockHeight, transactions: Sequence[Transaction]) -> None:
+    def _append_block(
+        self, height: BlockHeight, unix_seconds: int, transactions: Sequence[Transaction]
+    ) -> None:
         mint = Transaction(self._unique("mint"), None, (), block_height=height)
         self.transactions[mint.transaction_id] = mint
         self._note(mint, StatusKind.SUCCESS, height, len(transactions))
@@ -276,6 +292,7 @@ class Chain:
                 transactions=(*transactions, mint),
                 messages=arrived,
                 da_height=self._da_height,
+                unix_seconds=unix_seconds,
             )
         )
 
@@ -311,3 +328,5 @@ class Chain:
     ) -> None:
         status = Status(kind, transaction, int(time.time()), height, index, reason)
         self.statuses.setdefault(transaction.transaction_id, []).append(status)
+        if kind in PRECONFIRMATIONS:
+            self.preconfirmations.append(status)

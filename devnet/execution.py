@@ -6,7 +6,14 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationDefinitionNode, execute
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+)
 
 from devnet.documents import Document, DocumentReader
 from devnet.heights import answer_extensions
@@ -58,7 +65,9 @@ class Executor:
         prepared = self.prepare(request, indexation=view.node.indexation)
         if isinstance(prepared, dict):
             return prepared
-        document, _operation = prepared
+        document, operation = prepared
+        if operation.operation is OperationType.SUBSCRIPTION:
+            return refused(GraphQLError("Subscriptions are not supported on this transport."))
         result = execute(
             self.schema,
             document.node or DocumentNode(),

@@ -17,9 +17,9 @@ from domain.values import BlockHeight
 _POLL_SECONDS = 0.005
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReadView:
-    """What one request sees: fixed before the request is parsed.
+    """What one request sees: fixed before the request is parsed. A stream renews it.
 
     Attributes:
         chain: the chain.
@@ -36,6 +36,11 @@ class ReadView:
     off_chain_height: BlockHeight
     chain_id: int
     rows_before_swallowed_error: int | None = None
+
+    def renew(self) -> None:
+        """Look again: every event of a stream sees the chain as it is then."""
+        self.on_chain_height = self.node.on_chain_height
+        self.off_chain_height = self.node.off_chain_height
 
 
 class Node:

@@ -12,6 +12,7 @@ from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, GraphQLUnion
 from devnet.balances import resolve_balance, resolve_balances
 from devnet.block_types import BLOCK, HEADER
 from devnet.coins import Coin, Message
+from devnet.mutations import resolve_produce_blocks, resolve_submit
 from devnet.queries import (
     resolve_block,
     resolve_blocks,
@@ -24,6 +25,13 @@ from devnet.queries import (
     resolve_node_info,
     resolve_transaction,
     resolve_transactions_by_owner,
+)
+from devnet.subscriptions import (
+    watch_new_blocks,
+    watch_preconfirmations,
+    watch_status_change,
+    watch_submit_and_await,
+    watch_submit_and_await_status,
 )
 from devnet.transaction_types import (
     INPUT_COIN,
@@ -55,6 +63,19 @@ _QUERIES: dict[str, Resolver] = {
     "messageStatus": resolve_message_status,
     "latestGasPrice": resolve_latest_gas_price,
     "estimateGasPrice": lambda *_, **_arguments: {"gasPrice": "0"},
+}
+
+_MUTATIONS: dict[str, Resolver] = {
+    "submit": resolve_submit,
+    "produceBlocks": resolve_produce_blocks,
+}
+
+_SUBSCRIPTIONS: dict[str, Resolver] = {
+    "statusChange": watch_status_change,
+    "submitAndAwait": watch_submit_and_await,
+    "submitAndAwaitStatus": watch_submit_and_await_status,
+    "alpha__preconfirmations": watch_preconfirmations,
+    "alpha__new_blocks": watch_new_blocks,
 }
 
 _COIN: dict[str, Callable[[Coin], Any]] = {
@@ -113,6 +134,10 @@ def served_schema() -> GraphQLSchema:
         elif isinstance(graphql_type, GraphQLObjectType) and graphql_type.name[:2] != "__":
             _attach_readers(graphql_type)
     _attach(schema, "Query", _QUERIES)
+    _attach(schema, "Mutation", _MUTATIONS)
+    for name, field in _fields(schema, "Subscription").items():
+        field.subscribe = _SUBSCRIPTIONS[name]
+        field.resolve = _itself
     _attach(schema, "Transaction", {"status": resolve_transaction_status})
     _attach(schema, "Transaction", {"mintAssetId": resolve_mint_asset_id})
     for kind in (StatusKind.SUCCESS, StatusKind.FAILURE):
@@ -136,11 +161,22 @@ def _attach_readers(graphql_type: GraphQLObjectType) -> None:
 
 
 def _attach(schema: GraphQLSchema, type_name: str, resolvers: Mapping[str, Resolver]) -> None:
+    fields = _fields(schema, type_name)
+    for name, resolver in resolvers.items():
+        fields[name].resolve = resolver
+
+
+def _fields(schema: GraphQLSchema, type_name: str) -> dict[str, GraphQLField]:
     graphql_type = schema.type_map[type_name]
     if not isinstance(graphql_type, GraphQLObjectType):
         raise TypeError(f"{type_name} has no fields")
-    for name, resolver in resolvers.items():
-        graphql_type.fields[name].resolve = resolver
+    fields: dict[str, GraphQLField] = graphql_type.fields
+    return fields
+
+
+def _itself(source: Any, *_info: object, **_arguments: object) -> Any:
+    """Answer a subscription's field: the event is the value."""
+    return source
 
 
 def _name_arguments(field: GraphQLField) -> None:

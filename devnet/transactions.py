@@ -39,10 +39,10 @@ class CoinInput:
     """A coin that a transaction spends."""
 
     coin: Coin
-    typename: str = "InputCoin"
     witness_index: int = 0
     predicate: str = "0x"
     predicate_data: str = "0x"
+    typename: str = "InputCoin"
 
     @property
     def owner(self) -> Address:
@@ -60,10 +60,10 @@ class MessageInput:
     """A message that a transaction spends."""
 
     message: Message
-    typename: str = "InputMessage"
     witness_index: int = 0
     predicate: str = "0x"
     predicate_data: str = "0x"
+    typename: str = "InputMessage"
 
     @property
     def owner(self) -> Address:
@@ -127,6 +127,7 @@ class StatusKind(StrEnum):
     PRECONFIRMED_FAILURE = "PreconfirmationFailureStatus"
 
 
+PRECONFIRMATIONS = frozenset({StatusKind.PRECONFIRMED_SUCCESS, StatusKind.PRECONFIRMED_FAILURE})
 FINAL = frozenset({StatusKind.SUCCESS, StatusKind.FAILURE, StatusKind.SQUEEZED_OUT})
 
 
