@@ -82,6 +82,34 @@ class Settings(BaseSettings):
     node_concurrency: int = Field(
         default=10, gt=0, description="Requests that one process has under way at one network."
     )
+    node_calls_per_second: float = Field(
+        default=20.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Requests a second that all processes together make at one network.",
+    )
+    node_calls_burst: int = Field(
+        default=40, gt=0, description="How many of them may come at once after a time of rest."
+    )
+    node_calls_under_way: int = Field(
+        default=40, gt=0, description="How many of them may be under way at one time."
+    )
+    node_calls_local_share: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="The part of that budget that one process has while Redis is away.",
+    )
+    node_hedge_quantile: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description=(
+            "Ask a second node too when one is slower than this part of its answers, for example "
+            "0.95. Off by default: it spends the budget twice."
+        ),
+    )
+    node_http2: bool = Field(default=False, description="Speak HTTP/2 with nodes that do.")
 
     warmup_enabled: bool = Field(default=True, description="false: logins warm nothing.")
     warmup_concurrency: int = Field(

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -14,6 +15,23 @@ from typing import Protocol
 from domain.errors import ProviderError
 from domain.networks import Network
 from domain.values import Address, BlockHeight, ChainId, Lane, ReadAnswer, Snapshot
+
+
+class CallBudget(Protocol):
+    """How many calls the nodes of a network are given, whoever makes them."""
+
+    def call(
+        self, chain_id: ChainId, lane: Lane, *, timeout_seconds: float
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold the right to one call for the length of the block, waiting for it if need be.
+
+        The more urgent lane has the larger part of the budget, so that it goes before.
+
+        Raises:
+            BudgetExhaustedError: on entering, there is no place before the timeout.
+            CacheUnavailableError: on entering, the budget is kept in a store that is away.
+        """
+        ...
 
 
 class BalanceProvider(Protocol):

@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from domain.errors import NodeBehindError, ProviderError, QueryRefusedError, QueryTooComplexError
+from domain.errors import (
+    BudgetExhaustedError,
+    NodeBehindError,
+    ProviderError,
+    QueryRefusedError,
+    QueryTooComplexError,
+)
 from domain.values import ChainId, Lane
 from provider.answers import AliasRefusedError
 from provider.endpoint import Endpoint
-from provider.gate import LaneGate
+from provider.exchange import Exchange, Question
 from provider.heights import HeightFloor
 from provider.planner import Page, plan
 from provider.pool import EndpointPool
@@ -35,7 +41,7 @@ class AskingChain:
         *,
         chain_id: ChainId,
         pool: EndpointPool,
-        gate: LaneGate,
+        exchange: Exchange,
         floor: HeightFloor,
         retries: RetryPolicy,
         lane: Lane,
@@ -43,7 +49,7 @@ class AskingChain:
     ) -> None:
         self._chain_id = chain_id
         self._pool = pool
-        self._gate = gate
+        self._exchange = exchange
         self._floor = floor
         self._retries = retries
         self._lane = lane
@@ -103,12 +109,13 @@ class AskingChain:
     ) -> None:
         limits = endpoint.limits
         height = max(reading.required_height for reading in pending)
-        async with self._gate.enter(self._lane):
-            envelope = await endpoint.ask(pages, height, self._attempt_seconds(failures))
-        endpoint.breaker.succeeded()
+        question = Question(pages, height, self._lane, self._deadline)
+        answered, envelope = await self._exchange.ask(
+            endpoint, question, self._attempt_seconds(failures)
+        )
         self._searching_limit = False
         self._floor.saw(envelope.height)
-        source = PageSource(envelope, limits, height, self._chain_id, endpoint.public_url)
+        source = PageSource(envelope, limits, height, self._chain_id, answered.public_url)
         for position, (reading, page) in enumerate(zip(pending, pages, strict=True)):
             reading.take(source, alias(position), page)
 
@@ -148,11 +155,13 @@ class AskingChain:
         if isinstance(error, NodeBehindError):
             endpoint.breaker.succeeded()
             self._floor.saw(error.current)
-        else:
+        elif not isinstance(error, BudgetExhaustedError):  # that one is our own
             endpoint.failed(error)
 
     async def _may_try_again(self, error: ProviderError, tried: Sequence[Endpoint]) -> bool:
         """Pause if there is a point in another attempt; False: there is none."""
+        if isinstance(error, BudgetExhaustedError):
+            return False
         if self._pool.has_untried(tried):
             return True
         pause = self._retries.pause(error, len(tried))

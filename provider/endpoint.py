@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,6 +29,9 @@ from provider.transport import NodeTransport
 _HOPELESS_COMPLEXITY = 39
 """The cost of one vault with ten assets: a node that takes less is of no use."""
 
+_LATENCIES_NEEDED = 20
+"""Fewer say nothing about a quantile."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -39,6 +44,8 @@ class Endpoint:
         height: the last height that it named; None: none yet.
         profile: what it said about itself; None: not asked yet.
         breaker: whether it may be asked.
+        heard_at: when it last answered (`time.monotonic`).
+        latencies: how long its last answers took, seconds.
     """
 
     def __init__(
@@ -59,17 +66,19 @@ class Endpoint:
         self.height: BlockHeight | None = None
         self.profile: NodeProfile | None = None
         self.breaker = CircuitBreaker()
+        self.heard_at = float("-inf")
+        self.latencies: deque[float] = deque(maxlen=200)
         self._verifying = asyncio.Lock()
 
-    async def verify(self, timeout_seconds: float) -> NodeProfile:
-        """Ask the node who it is, once.
+    async def verify(self, timeout_seconds: float, *, anew: bool = False) -> NodeProfile:
+        """Ask the node who it is, once, or `anew`: then the answer also shows that it lives.
 
         Raises:
             WrongChainError: it serves another chain than configured.
             ProviderError: it does not answer properly.
         """
         async with self._verifying:
-            if self.profile is None:
+            if self.profile is None or anew:
                 self.profile = await self._ask_profile(timeout_seconds)
                 self.limits = replace(self.limits, indexation=self.profile.indexation)
             return self.profile
@@ -79,6 +88,7 @@ class Endpoint:
         envelope = self._opened(document, 0)
         profile = read_profile(envelope.data)
         if profile.chain_id != self._network.chain_id:
+            self.profile = None
             raise WrongChainError(self.public_url, self._network.chain_id, profile.chain_id)
         return profile
 
@@ -90,8 +100,18 @@ class Endpoint:
         Raises:
             ProviderError: there is no answer for any of them.
         """
+        begun = time.monotonic()
         document = await self._post(balances_body(pages, required_height), seconds)
-        return self._opened(document, required_height)
+        envelope = self._opened(document, required_height)
+        self.latencies.append(time.monotonic() - begun)
+        return envelope
+
+    def usual_seconds(self, quantile: float) -> float | None:
+        """Return the latency that this part of the requests stays below; None: too few known."""
+        if len(self.latencies) < _LATENCIES_NEEDED:
+            return None
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
     def _opened(self, document: object, required_height: BlockHeight) -> Envelope:
         try:
@@ -100,6 +120,7 @@ class Endpoint:
             self.height = self.height if error.current is None else error.current
             raise
         self.height = self.height if envelope.height is None else envelope.height
+        self.heard_at = time.monotonic()
         return envelope
 
     async def _post(self, body: Mapping[str, Any], seconds: float) -> object:

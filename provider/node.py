@@ -9,6 +9,7 @@ import httpx
 
 from domain.errors import InvalidAddressError, ProviderError, WrongChainError
 from domain.networks import Network
+from domain.ports import CallBudget
 from domain.values import (
     Address,
     BlockHeight,
@@ -19,10 +20,13 @@ from domain.values import (
 )
 from provider.asking import AskingChain
 from provider.batcher import MicroBatcher, Wish
+from provider.budget import UnlimitedCallBudget
 from provider.endpoint import Endpoint
+from provider.exchange import Exchange
 from provider.gate import LaneGate
 from provider.heights import HeightFloor
 from provider.pool import EndpointPool
+from provider.probing import Prober
 from provider.reading import VaultReading
 from provider.retries import RetryPolicy
 
@@ -36,6 +40,8 @@ class NodeProvider:
         concurrency: requests under way at one time in this process.
         window_seconds: how long a wish waits for others to share its request.
         retries: when a failure is worth another attempt.
+        budget: the calls that all processes together may make; None: no limit.
+        hedge_quantile: when a second node is asked too (see `Exchange`); None: never.
         http2: speak HTTP/2 where the node does.
         transport: replaces the network, for tests.
     """
@@ -48,13 +54,14 @@ class NodeProvider:
         concurrency: int = 10,
         window_seconds: float = 0.005,
         retries: RetryPolicy | None = None,
+        budget: CallBudget | None = None,
+        hedge_quantile: float | None = None,
         http2: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.network = network
         self._timeout = timeout_seconds
         self._retries = retries or RetryPolicy()
-        self._gate = LaneGate(concurrency)
         self._floor = HeightFloor()
         self._batcher = MicroBatcher(self._run, window_seconds=window_seconds)
         self._pool = EndpointPool(
@@ -63,16 +70,24 @@ class NodeProvider:
                 for url in network.urls
             ]
         )
+        self._prober = Prober(self._pool, self._floor)
+        self._exchange = Exchange(
+            network.chain_id,
+            self._pool,
+            LaneGate(concurrency),
+            budget or UnlimitedCallBudget(),
+            hedge_quantile,
+        )
 
     async def verify(self) -> None:
-        """Ask each node who it is, as a program does when it starts.
+        """Ask each node who it is, now: at a program's start, and to see whether it lives.
 
         Raises:
             WrongChainError: a node serves another chain than configured.
             ProviderError: no node answered properly, so nothing is known.
         """
         outcomes = await asyncio.gather(
-            *(endpoint.verify(self._timeout) for endpoint in self._pool.endpoints),
+            *(endpoint.verify(self._timeout, anew=True) for endpoint in self._pool.endpoints),
             return_exceptions=True,
         )
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
@@ -114,6 +129,7 @@ class NodeProvider:
                 raise InvalidAddressError(address, "expected lower case inside")
         seconds = self._timeout if deadline_seconds is None else deadline_seconds
         deadline = asyncio.get_running_loop().time() + seconds
+        self._prober.look()
         height = max(required_height, self._floor.height)
         return await self._collect(dict.fromkeys(addresses), height, lane, deadline)
 
@@ -143,7 +159,7 @@ class NodeProvider:
         chain = AskingChain(
             chain_id=self.network.chain_id,
             pool=self._pool,
-            gate=self._gate,
+            exchange=self._exchange,
             floor=self._floor,
             retries=self._retries,
             lane=lane,
@@ -161,5 +177,6 @@ class NodeProvider:
     async def close(self) -> None:
         """End what is under way and close all connections."""
         await self._batcher.close()
+        await self._prober.close()
         for endpoint in self._pool.endpoints:
             await endpoint.close()

@@ -23,12 +23,17 @@ class EndpointPool:
         Raises:
             NodeUnreachableError: every node rests after failures.
         """
-        ready = [endpoint for endpoint in self.endpoints if endpoint.breaker.ready]
+        ready = self.ranked(tried)
         if not ready:
             names = ", ".join(endpoint.public_url for endpoint in self.endpoints)
             raise NodeUnreachableError(f"after failures in a row no node is asked now: {names}")
+        return ready[0]
+
+    def ranked(self, tried: Collection[Endpoint] = ()) -> list[Endpoint]:
+        """Return the nodes that may be asked, the best first."""
         highest = max((endpoint.height or 0) for endpoint in self.endpoints)
-        return min(ready, key=lambda endpoint: self._rank(endpoint, tried, highest))
+        ready = [endpoint for endpoint in self.endpoints if endpoint.breaker.ready]
+        return sorted(ready, key=lambda endpoint: self._rank(endpoint, tried, highest))
 
     def has_untried(self, tried: Collection[Endpoint]) -> bool:
         """Tell whether a healthy node is left that was not tried."""

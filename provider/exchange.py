@@ -1,0 +1,125 @@
+"""One question to a node, within the budget; if wished, a second node is asked when it is slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.errors import ProviderError
+from domain.ports import CallBudget
+from domain.values import BlockHeight, ChainId, Lane
+from provider.answers import Envelope
+from provider.endpoint import Endpoint
+from provider.gate import LaneGate
+from provider.planner import Page, plan
+from provider.pool import EndpointPool
+
+Answered = tuple[Endpoint, Envelope]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        pages: the pages of one request.
+        required_height: what they must be true at, or later.
+        lane: how urgent it is.
+        deadline: until when the budget may let it wait, by the event loop's clock.
+    """
+
+    pages: Sequence[Page]
+    required_height: BlockHeight
+    lane: Lane
+    deadline: float
+
+
+class Exchange:
+    """Sends questions of one network.
+
+    Args:
+        chain_id: the network.
+        pool: its nodes.
+        gate: the limit of requests under way in this process.
+        budget: the limit of calls of all processes.
+        hedge_quantile: ask a second node when the first is slower than this part of its own
+            answers; None: never. Hedged questions spend the budget twice.
+    """
+
+    def __init__(
+        self,
+        chain_id: ChainId,
+        pool: EndpointPool,
+        gate: LaneGate,
+        budget: CallBudget,
+        hedge_quantile: float | None = None,
+    ) -> None:
+        self._chain_id = chain_id
+        self._pool = pool
+        self._gate = gate
+        self._budget = budget
+        self._hedge_quantile = hedge_quantile
+
+    async def ask(self, endpoint: Endpoint, question: Question, seconds: float) -> Answered:
+        """Return the answer and whose it is.
+
+        Raises:
+            ProviderError: there is none; of a hedged question, the first node's error.
+        """
+        patience = self._patience(endpoint)
+        if patience is None:
+            return await self._send(endpoint, question, seconds)
+        first = asyncio.ensure_future(self._send(endpoint, question, seconds))
+        try:
+            await asyncio.wait({first}, timeout=patience)
+            second = None if first.done() else self._other(endpoint, question)
+            if second is None:
+                return await first
+            return await self._race(first, second, question, seconds)
+        finally:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+
+    def _patience(self, endpoint: Endpoint) -> float | None:
+        if self._hedge_quantile is None:
+            return None
+        return endpoint.usual_seconds(self._hedge_quantile)
+
+    def _other(self, endpoint: Endpoint, question: Question) -> Endpoint | None:
+        """Return another node that takes the same pages in one request."""
+        for other in self._pool.ranked({endpoint}):
+            fits = len(plan(question.pages, other.limits)) == 1
+            if other is not endpoint and other.profile is not None and fits:
+                return other
+        return None
+
+    async def _race(
+        self,
+        first: asyncio.Task[Answered],
+        other: Endpoint,
+        question: Question,
+        seconds: float,
+    ) -> Answered:
+        second = asyncio.ensure_future(self._send(other, question, seconds))
+        try:
+            waiting: set[asyncio.Task[Answered]] = {first, second}
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    if not isinstance(task.exception(), ProviderError):
+                        return task.result()
+            return first.result()
+        finally:
+            second.cancel()
+            await asyncio.gather(second, return_exceptions=True)
+
+    async def _send(self, endpoint: Endpoint, question: Question, seconds: float) -> Answered:
+        left = max(0.0, question.deadline - asyncio.get_running_loop().time())
+        async with (
+            self._budget.call(self._chain_id, question.lane, timeout_seconds=left),
+            self._gate.enter(question.lane),
+        ):
+            envelope = await endpoint.ask(question.pages, question.required_height, seconds)
+        endpoint.breaker.succeeded()
+        return endpoint, envelope
