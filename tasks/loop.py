@@ -21,6 +21,7 @@ from runtime.assembly import Runtime
 from tasks.parts import Parts
 
 _Result = TypeVar("_Result")
+_OPEN_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
 _log = structlog.get_logger("tasks")
 
@@ -44,7 +45,7 @@ class ProcessLoop:
         that needs them: a worker that waits for a service is better than one that dies.
         """
         try:
-            self.run(_nothing, deadline_seconds=_CLOSE_SECONDS)
+            self.run(_announce, deadline_seconds=_OPEN_SECONDS)
         except (BalanceCacheError, OSError, TimeoutError) as error:
             _log.warning("worker.parts_unavailable", reason=str(error))
 
@@ -116,8 +117,11 @@ class ProcessLoop:
         self._thread.start()
 
 
-async def _nothing(_: Parts) -> None:
-    """Open the parts, do no work."""
+async def _announce(parts: Parts) -> None:
+    """Ask the nodes who they are, so that a wrong one is named before the first task meets it."""
+    for chain_id, error in (await parts.verify_nodes()).items():
+        if error is not None:
+            _log.error("worker.node_refused", chain_id=chain_id, reason=str(error))
 
 
 async def _close(runtime: Parts) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from config.settings import Settings
+from domain.errors import ProviderError
 from domain.ports import BalanceCache, BalanceReader, PredicateDirectory
 from domain.values import ChainId
 
@@ -33,6 +35,10 @@ class Parts(Protocol):
         Raises:
             UnknownNetworkError: the chain is not on the allow-list.
         """
+        ...
+
+    async def verify_nodes(self) -> Mapping[ChainId, ProviderError | None]:
+        """Ask every network's nodes who they are; None where all is well."""
         ...
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from kombu import Exchange
 from kombu import Queue as BrokerQueue
 
 from config.settings import Settings
@@ -39,7 +40,10 @@ def _delivery(settings: Settings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_connection_timeout": 4.0,
         "broker_transport_options": _transport_options(settings.celery_broker_url),
-        "task_queues": [BrokerQueue(queue.value) for queue in Queue],
+        "task_queues": [
+            BrokerQueue(queue.value, Exchange(queue.value), routing_key=queue.value)
+            for queue in Queue
+        ],
         # A misspelt queue would collect tasks that nobody runs.
         "task_create_missing_queues": False,
         "task_default_queue": Queue.WARMUP.value,
