@@ -27,29 +27,17 @@ def to_hex(amount: int) -> str:
 def formatted(amount: int, units: int) -> str:
     """Return what ``BN.format({units})`` returns, without its thousands commas.
 
-    Nine fractional digits are kept and the rest is cut, not rounded; zeros at the end go until
-    three are left. A fraction that this would turn into nothing keeps its first digit.
-    """
-    whole, fraction = _split(amount, units)
-    cut = fraction[:_PRECISION]
-    kept = cut[: max(_MINIMUM_PRECISION, len(cut.rstrip("0")))]
-    if int(whole) == 0 and not kept.strip("0"):
-        first = len(fraction) - len(fraction.lstrip("0"))
-        if _PRECISION <= first < len(fraction):
-            kept = fraction[: first + 1]
-    return f"{whole}.{kept}" if kept else whole
-
-
-def _split(amount: int, units: int) -> tuple[str, str]:
-    """Cut the digits before the last `units`, as the SDK does.
-
-    With no units at all the SDK's cut takes every digit for the fraction: ``7`` becomes
-    ``0.7``. Clients see it, so it stays.
+    Nine fractional digits are kept and the rest is cut, not rounded; fewer than three are
+    filled with zeros. Below one, a fraction that this would turn into nothing keeps its first
+    digit. An amount without units is shown as it is.
     """
     digits = str(amount)
     if units == 0:
-        return "0", digits
-    return digits[:-units] or "0", digits[-units:].rjust(units, "0")
+        return digits
+    whole, fraction = digits[:-units] or "0", digits[-units:].rjust(units, "0").rstrip("0")
+    first = len(fraction) - len(fraction.lstrip("0"))
+    keep = first + 1 if whole == "0" and first >= _PRECISION else _PRECISION
+    return f"{whole}.{fraction[:keep].ljust(_MINIMUM_PRECISION, '0')}"
 
 
 def dollars(amount: int, units: int, price: float) -> float:
