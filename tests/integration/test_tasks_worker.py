@@ -1,0 +1,340 @@
+"""Tasks on a real Celery worker with pool processes, against a simulated node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.settings import Settings
+from devnet.chain import AccountBalance, Payment
+from devnet.faults import Fault, FaultKind
+from devnet.options import BASE_ASSET_ID, DevnetOptions
+from devnet.server import DevnetServer
+from domain.values import Address, Fresh, Stale
+from registry.seed import SeededUser, seed_user
+from registry.store import Registry
+from runtime.assembly import Runtime
+from supervisor.processes import spawn, stop
+from supervisor.valkey import BROKER_POLICY, EmbeddedServer
+from supervisor.waiting import wait_until
+from tasks.names import INVALIDATE, REFRESH_DUE, WARM_PREDICATES, WARM_USER, Queue
+from tasks.publisher import CeleryPublisher, open_publisher
+
+CHAIN_IDS = (9889, 0)
+SECONDS = 20.0
+
+
+@dataclass
+class Site:
+    """A worker with everything that it works with."""
+
+    environment: dict[str, str]
+    settings: Settings
+    nodes: dict[int, DevnetServer]
+    cache_server: EmbeddedServer
+    broker_server: EmbeddedServer
+    user: SeededUser
+    log_path: Path
+    worker: subprocess.Popen[bytes] | None = None
+
+    def start_worker(self) -> None:
+        with self.log_path.open("ab") as log:
+            self.worker = spawn(
+                [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--concurrency", "2"],
+                environment=self.environment,
+                output=log,
+                death_signal=signal.SIGKILL,
+            )
+        ready = self.log().count("worker.ready") + 1
+        assert wait_until(lambda: self.log().count("worker.ready") >= ready, seconds=30)
+
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def logged(self, event: str) -> list[dict[str, object]]:
+        lines = [line for line in self.log().splitlines() if line.startswith("{")]
+        return [entry for entry in map(json.loads, lines) if entry.get("event") == event]
+
+    def requests(self, chain_id: int) -> int:
+        return int(self.nodes[chain_id].devnet.log.counts()["graphql"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("worker")
+    nodes = {
+        chain_id: DevnetServer(DevnetOptions(port=0, chain_id=chain_id, block_seconds=0)).start()
+        for chain_id in CHAIN_IDS
+    }
+    cache, broker = EmbeddedServer.start(), EmbeddedServer.start(policy=BROKER_POLICY)
+    networks = [
+        {"chainId": chain_id, "name": f"chain {chain_id}", "urls": [node.url]}
+        for chain_id, node in nodes.items()
+    ]
+    environment = {
+        "REDIS_URL": cache.url(),
+        "CELERY_BROKER_URL": broker.url(),
+        "DATABASE_URL": f"sqlite:///{directory / 'registry.sqlite3'}",
+        "FUEL_NETWORKS": json.dumps(networks),
+        "WARMUP_MAX_PREDICATES": "6",
+    }
+    named = {k if k == "REDIS_URL" else k.lower(): v for k, v in environment.items()}
+    settings = Settings(**named)
+    user = asyncio.run(_seed(settings))
+    site = Site(environment, settings, nodes, cache, broker, user, directory / "worker.log")
+    try:
+        site.start_worker()
+        yield site
+    finally:
+        if site.worker is not None:
+            stop(site.worker)
+        cache.stop()
+        site.broker_server.stop()
+        for node in nodes.values():
+            node.stop()
+
+
+async def _seed(settings: Settings) -> SeededUser:
+    registry = Registry.open(settings.database_url)
+    await registry.create_schema()
+    await registry.close()
+    return await seed_user(settings.database_url, settings.fuel_networks[0], seed=7)
+
+
+@pytest.fixture
+async def runtime(site: Site) -> AsyncIterator[Runtime]:
+    runtime = await Runtime.open(site.settings)
+    await runtime.cache.clear(site.user.addresses)
+    yield runtime
+    await runtime.close()
+
+
+@pytest.fixture
+async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
+    async with open_publisher(site.settings, seconds=5.0) as publisher:
+        yield publisher
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    try:
+        async with asyncio.timeout(SECONDS):
+            while True:
+                if await condition():
+                    return
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not in time: {what}")
+
+
+async def fresh(runtime: Runtime, chain_id: int, addresses: tuple[Address, ...]) -> set[Address]:
+    answers = await runtime.cache.read(chain_id, addresses)
+    return {address for address, answer in answers.items() if isinstance(answer, Fresh)}
+
+
+async def test_a_login_warms_every_vault_on_every_network(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    await publisher.send(WARM_USER, [site.user.user_id], queue=Queue.WARMUP)
+
+    async def all_warm() -> bool:
+        return all([len(await fresh(runtime, c, site.user.addresses)) == 10 for c in CHAIN_IDS])
+
+    await eventually(all_warm, "all vaults warm")
+
+
+async def test_a_login_packs_vaults_into_node_requests_and_a_second_one_costs_none(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    before = site.requests(9889)
+    await publisher.send(WARM_USER, [site.user.user_id, 9889], queue=Queue.WARMUP)
+
+    async def all_warm() -> bool:
+        return len(await fresh(runtime, 9889, site.user.addresses)) == 10
+
+    await eventually(all_warm, "all vaults warm")
+    after_first = site.requests(9889)
+    planned = len(site.logged("warm_up.planned"))
+    await publisher.send(WARM_USER, [site.user.user_id, 9889], queue=Queue.WARMUP)
+
+    async def planned_again() -> bool:
+        return len(site.logged("warm_up.planned")) > planned
+
+    await eventually(planned_again, "the second login was worked on")
+    # Two requests: the six newest vaults at once, the four others through the lower lane.
+    assert after_first - before == 2
+    assert site.logged("warm_up.planned")[-1]["subtasks"] == 0
+    assert site.requests(9889) == after_first
+
+
+async def test_a_confirmed_transaction_is_right_again_and_was_never_served_as_fresh(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    sender, receiver = site.user.addresses[:2]
+    site.nodes[0].chain.set_balances([AccountBalance(sender, BASE_ASSET_ID, 1000)])
+    await runtime.reader(0).read_many([sender, receiver])
+    height = _pay(site.nodes[0], sender, receiver, 400)
+    await publisher.send(
+        INVALIDATE, [[sender, receiver], 0, height, "0x" + "1" * 64], queue=Queue.INVALIDATION
+    )
+
+    async def both_refilled() -> bool:
+        answers = await runtime.cache.read(0, [sender, receiver])
+        return all(
+            isinstance(a, Fresh) and a.stored.snapshot.height >= height for a in answers.values()
+        )
+
+    await eventually(both_refilled, "both vaults refilled at the transaction's height")
+    served = await runtime.reader(0).read_many([sender, receiver])
+    amounts = [
+        answer.stored.snapshot.balances[0].amount
+        for answer in (served[sender].answer, served[receiver].answer)
+        if isinstance(answer, Fresh)
+    ]
+    assert amounts == [600, 400]
+
+
+def _pay(node: DevnetServer, sender: Address, receiver: Address, amount: int) -> int:
+    transaction = node.chain.prepare(Payment(sender, receiver, BASE_ASSET_ID, amount))
+    node.chain.submit(transaction)
+    return node.chain.produce_blocks(1)
+
+
+async def test_an_invalidation_is_done_at_once_while_the_node_is_down_and_refilled_afterwards(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    (address,) = site.user.addresses[2:3]
+    await runtime.reader(0).read_many([address])
+    faults = site.nodes[0].devnet.faults
+    faults.add(Fault(FaultKind.SERVER_ERROR))
+    height = site.nodes[0].chain.produce_blocks(1)
+    tried = len(site.logged("task.tried_again_later"))
+    try:
+        await publisher.send(INVALIDATE, [[address], 0, height], queue=Queue.INVALIDATION)
+
+        async def tried_again() -> bool:
+            return len(site.logged("task.tried_again_later")) > tried
+
+        await eventually(tried_again, "the refill is tried again")
+        answer = (await runtime.cache.read(0, [address]))[address]
+        assert isinstance(answer, Stale)
+    finally:
+        faults.clear()
+
+    async def refilled() -> bool:
+        return await fresh(runtime, 0, (address,)) == {address}
+
+    await eventually(refilled, "the vault is fresh once the node is back")
+
+
+async def test_an_invalidation_survives_the_death_of_the_process_that_works_on_it(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    (address,) = site.user.addresses[3:4]
+    await runtime.reader(0).read_many([address])
+    faults = site.nodes[0].devnet.faults
+    slow = faults.add(Fault(FaultKind.SLOW, count=1, parameters={"milliseconds": 60_000}))
+    height = site.nodes[0].chain.produce_blocks(1)
+    await publisher.send(INVALIDATE, [[address], 0, height], queue=Queue.INVALIDATION)
+
+    async def is_being_fetched() -> bool:
+        return slow.spent
+
+    await eventually(is_being_fetched, "a process fetches")
+    assert site.worker is not None
+    for child in psutil.Process(site.worker.pid).children():
+        os.kill(child.pid, signal.SIGKILL)
+
+    async def refilled() -> bool:
+        return await fresh(runtime, 0, (address,)) == {address}
+
+    await eventually(refilled, "another process has done it")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "reason"),
+    [
+        (INVALIDATE, [["0x12"], 0, 1], "0x12"),
+        (INVALIDATE, [["0x" + "1" * 64], 77, 1], "chain id 77"),
+        (INVALIDATE, [["0x" + "1" * 64], None, 5], "needs its chain_id"),
+        (INVALIDATE, [["0x" + "1" * 64], 0, -1], "-1"),
+        (INVALIDATE, ["0x" + "1" * 64, 0], "must be a list"),
+        (INVALIDATE, [["0x" + "1" * 64], True], "must be a whole number"),
+        (INVALIDATE, [], "addresses"),
+        (WARM_PREDICATES, [["0x" + "1" * 64], 77], "chain id 77"),
+        (WARM_PREDICATES, [["0x" + "1" * 64, "fuel1nonsense"], 0], "fuel1nonsense"),
+        (WARM_USER, ["nobody"], "nobody"),
+        (WARM_USER, [12], "user_id"),
+        (REFRESH_DUE, [77], "chain id 77"),
+    ],
+)
+async def test_bad_arguments_are_refused_in_one_line_and_nothing_is_written(
+    site: Site,
+    runtime: Runtime,
+    publisher: CeleryPublisher,
+    *,
+    name: str,
+    arguments: list[object],
+    reason: str,
+) -> None:
+    refused = len(site.logged("task.refused"))
+    before = await runtime.cache.read(0, ["0x" + "1" * 64])
+    await publisher.send(name, arguments, queue=Queue.REFRESH)
+
+    async def was_refused() -> bool:
+        return len(site.logged("task.refused")) > refused
+
+    await eventually(was_refused, "refused")
+    line = site.logged("task.refused")[-1]
+    assert line["task"] == name
+    assert reason in str(line["reason"])
+    assert await runtime.cache.read(0, ["0x" + "1" * 64]) == before
+
+
+async def test_a_hot_vault_is_refreshed_when_beat_asks_and_an_unread_one_is_not(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    hot, cold = site.user.addresses[4:6]
+    await runtime.cache.mark_read(9889, [hot])
+    await publisher.send(REFRESH_DUE, [], queue=Queue.REFRESH)
+
+    async def refreshed() -> bool:
+        return hot in await fresh(runtime, 9889, (hot, cold))
+
+    await eventually(refreshed, "the hot vault is fresh")
+    assert await fresh(runtime, 9889, (hot, cold)) == {hot}
+
+
+async def test_a_worker_consumes_again_after_its_broker_was_restarted(
+    site: Site, runtime: Runtime
+) -> None:
+    port = site.broker_server.port
+    site.broker_server.stop()
+    site.broker_server = EmbeddedServer.start(policy=BROKER_POLICY, port=port)
+    async with open_publisher(site.settings, seconds=5.0) as publisher:
+        await publisher.send(WARM_USER, [site.user.user_id, 0], queue=Queue.WARMUP)
+
+    async def all_warm() -> bool:
+        return len(await fresh(runtime, 0, site.user.addresses)) == 10
+
+    await eventually(all_warm, "the worker has come back")
+
+
+async def test_a_worker_that_is_killed_takes_its_pool_with_it(site: Site) -> None:
+    assert site.worker is not None
+    children = psutil.Process(site.worker.pid).children(recursive=True)
+    site.worker.kill()
+    site.worker.wait()
+    _, alive = psutil.wait_procs(children, timeout=10)
+
+    assert children
+    assert alive == []
