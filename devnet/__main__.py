@@ -51,10 +51,15 @@ def devnet_command(
 ) -> None:
     """Simulate Fuel nodes of one chain, as strict as fuel-core 0.47.
 
-    GraphQL is served at /v1/graphql, and for each node of its own at /nodes/0/v1/graphql and so
-    on. What happens on the chain is decided at /devnet/: `GET /devnet/state`,
-    `POST /devnet/accounts`, `POST /devnet/transfer`, `POST /devnet/deposit`,
-    `POST /devnet/blocks`, `GET /devnet/requests`.
+    GraphQL is served at /v1/graphql, event streams at /v1/graphql-sub.
+    Each node of its own is at /nodes/0/v1/graphql and so on.
+
+    What happens on the chain is decided by JSON over HTTP. POST:
+    /devnet/accounts sets balances, /devnet/transfer pays,
+    /devnet/deposit comes from L1, /devnet/blocks makes blocks,
+    /devnet/faults lets requests fail, /devnet/latency and
+    /devnet/nodes/0 change how fast and how far behind the nodes are.
+    GET: /devnet/state, /devnet/requests and /devnet/faults tell.
     """
     try:
         run(
@@ -87,5 +92,8 @@ def _lags(text: str) -> tuple[int, ...]:
         raise ConfigurationError(f"devnet: --lag is numbers like 0,5,12, not {text!r}") from error
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(devnet_command)
+
 if __name__ == "__main__":
-    typer.run(devnet_command)
+    app()

@@ -28,7 +28,10 @@ from devnet.options import Limits
 from devnet.structure import RecursionFinder, directives_error, nesting_error
 from devnet.wording import reworded
 
-_KEPT = 512
+_KEPT_CHARACTERS = 500_000
+"""Of texts in all: a document takes about 130 bytes of memory for each character."""
+
+_KEPT_COSTS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class DocumentReader:
         self._schema = schema
         self._limits = limits
         self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._characters = 0
         self._costs: OrderedDict[Any, Cost] = OrderedDict()
 
     def read(self, text: str) -> Document:
@@ -71,8 +75,15 @@ class DocumentReader:
         document = self._documents.get(text)
         if document is None:
             document = self._read(text)
-            _remember(self._documents, text, document)
+            self._documents[text] = document
+            self._characters += len(text)
+            self._forget()
         return document
+
+    def _forget(self) -> None:
+        while self._characters > _KEPT_CHARACTERS:
+            text, _document = self._documents.popitem(last=False)
+            self._characters -= len(text)
 
     def cost(
         self,
@@ -94,7 +105,9 @@ class DocumentReader:
                 self._schema, document.fragments, variables, indexation=indexation
             )
             cost = counter.count(operation)
-            _remember(self._costs, key, cost)
+            self._costs[key] = cost
+            if len(self._costs) > _KEPT_COSTS:
+                self._costs.popitem(last=False)
         return cost
 
     def _read(self, text: str) -> Document:
@@ -133,9 +146,3 @@ def _fields(node: DocumentNode) -> Iterator[FieldNode]:
             if isinstance(selection, FieldNode):
                 yield selection
             waiting.append(getattr(selection, "selection_set", None))
-
-
-def _remember(memory: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    memory[key] = value
-    if len(memory) > _KEPT:
-        memory.popitem(last=False)
