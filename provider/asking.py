@@ -12,11 +12,13 @@ from domain.errors import (
     QueryRefusedError,
     QueryTooComplexError,
 )
-from domain.values import ChainId, Lane
-from provider.answers import AliasRefusedError
+from domain.networks import Network
+from domain.values import Lane
+from provider.answers import AliasRefusedError, NodeProfile
 from provider.endpoint import Endpoint
 from provider.exchange import Exchange, Question
 from provider.heights import HeightFloor
+from provider.listing import ListedAssets
 from provider.planner import Page, plan
 from provider.pool import EndpointPool
 from provider.queries import alias
@@ -39,7 +41,8 @@ class AskingChain:
     def __init__(
         self,
         *,
-        chain_id: ChainId,
+        network: Network,
+        listed: ListedAssets,
         pool: EndpointPool,
         exchange: Exchange,
         floor: HeightFloor,
@@ -47,7 +50,8 @@ class AskingChain:
         lane: Lane,
         deadline: float,
     ) -> None:
-        self._chain_id = chain_id
+        self._network = network
+        self._listed = listed
         self._pool = pool
         self._exchange = exchange
         self._floor = floor
@@ -88,13 +92,13 @@ class AskingChain:
     ) -> None:
         """Ask for all at once, or have parts of them finished if the node takes less."""
         endpoint.breaker.begin()
-        await endpoint.verify(self._attempt_seconds(failures))
+        profile = await endpoint.verify(self._attempt_seconds(failures))
         pages = [reading.next_page(endpoint.limits) for reading in pending]
         requests = plan(pages, endpoint.limits)
         if len(requests) > 1:
             return await self._finish_parts(pending, [len(request) for request in requests])
         try:
-            await self._ask(endpoint, pending, pages, failures)
+            await self._ask(endpoint, profile, pending, pages, failures)
         except QueryTooComplexError as error:
             self._searching_limit = endpoint.shrink(pages)
             self._hopeless = None if self._searching_limit else error
@@ -103,6 +107,7 @@ class AskingChain:
     async def _ask(
         self,
         endpoint: Endpoint,
+        profile: NodeProfile,
         pending: Sequence[VaultReading],
         pages: Sequence[Page],
         failures: int,
@@ -115,7 +120,15 @@ class AskingChain:
         )
         self._searching_limit = False
         self._floor.saw(envelope.height)
-        source = PageSource(envelope, limits, height, self._chain_id, answered.public_url)
+        source = PageSource(
+            envelope,
+            limits,
+            height,
+            self._network.chain_id,
+            answered.public_url,
+            profile.base_asset_id,
+            self._listed,
+        )
         for position, (reading, page) in enumerate(zip(pending, pages, strict=True)):
             reading.take(source, alias(position), page)
 

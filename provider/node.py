@@ -25,6 +25,7 @@ from provider.endpoint import Endpoint
 from provider.exchange import Exchange
 from provider.gate import LaneGate
 from provider.heights import HeightFloor
+from provider.listing import ListedAssets
 from provider.pool import EndpointPool
 from provider.probing import Prober
 from provider.reading import VaultReading
@@ -63,6 +64,7 @@ class NodeProvider:
         self._timeout = timeout_seconds
         self._retries = retries or RetryPolicy()
         self._floor = HeightFloor()
+        self._listed = ListedAssets()
         self._batcher = MicroBatcher(self._run, window_seconds=window_seconds)
         self._pool = EndpointPool(
             [
@@ -157,7 +159,8 @@ class NodeProvider:
 
     async def _run(self, readings: Sequence[VaultReading], lane: Lane, deadline: float) -> None:
         chain = AskingChain(
-            chain_id=self.network.chain_id,
+            network=self.network,
+            listed=self._listed,
             pool=self._pool,
             exchange=self._exchange,
             floor=self._floor,

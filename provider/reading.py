@@ -19,9 +19,10 @@ from domain.errors import (
     QueryRefusedError,
     TransientProviderError,
 )
-from domain.values import Address, Balance, BlockHeight, ChainId, Snapshot
+from domain.values import Address, AssetId, Balance, BlockHeight, ChainId, Snapshot
 from provider.answers import Envelope, PageAnswer, read_page
 from provider.costs import PAGE_SIZE, widest_page
+from provider.listing import ListedAssets
 from provider.planner import Limits, Page
 
 WIDER_PAGES = (1_000, 20_000)
@@ -44,6 +45,8 @@ class PageSource:
         sent_height: the height that the request required.
         chain_id: the chain that the node was verified to serve.
         public_url: the node.
+        base_asset_id: the chain's base asset.
+        listed: what was listed before.
     """
 
     envelope: Envelope
@@ -51,6 +54,8 @@ class PageSource:
     sent_height: BlockHeight
     chain_id: ChainId
     public_url: str
+    base_asset_id: AssetId
+    listed: ListedAssets
 
 
 @dataclass(slots=True)
@@ -172,6 +177,9 @@ class VaultReading:
                 sent_height=source.sent_height,
                 height=source.envelope.height,
             )
+            if balances is not None and source.limits.indexation:
+                listed = (balance.asset_id for balance in balances)
+                source.listed.check(self.address, listed, source.base_asset_id)
         except ProviderError as error:
             self.settle(error)
             return

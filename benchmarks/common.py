@@ -1,0 +1,45 @@
+"""What the benchmarks share: where results go, and what they ran on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class FailedRunError(Exception):
+    """Something failed in the run; its figures would mean nothing."""
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def save(name: str, figures: dict[str, Any]) -> Path:
+    """Write the figures of a run; only a run in which nothing failed gets here."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), **figures}, indent=2) + "\n")
+    return path
+
+
+def refuse(why: str) -> None:
+    """End a run that failed, with nothing reported.
+
+    Raises:
+        FailedRunError: always.
+    """
+    print(f"nothing is reported: {why}", file=sys.stderr)
+    raise FailedRunError(why)
