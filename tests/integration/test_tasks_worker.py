@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -88,7 +89,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "FUEL_NETWORKS": json.dumps(networks),
         "WARMUP_MAX_PREDICATES": "6",
     }
-    named = {k if k == "REDIS_URL" else k.lower(): v for k, v in environment.items()}
+    named: dict[str, Any] = {
+        k if k == "REDIS_URL" else k.lower(): v for k, v in environment.items()
+    }
     settings = Settings(**named)
     user = asyncio.run(_seed(settings))
     site = Site(environment, settings, nodes, cache, broker, user, directory / "worker.log")
