@@ -7,6 +7,7 @@ parent. See docs/decisions/0001-embedded-server.md.
 from __future__ import annotations
 
 import platform
+import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 from domain.errors import ConfigurationError
-from supervisor.ports import free_port, is_listening
+from supervisor.ports import free_port
 from supervisor.processes import spawn, stop
 from supervisor.waiting import wait_until
 
@@ -78,11 +79,21 @@ class EmbeddedServer:
         ]
         process = spawn(arguments, output=subprocess.DEVNULL)
         server = cls(process, port, directory)
-        up = wait_until(lambda: is_listening(port) or process.poll() is not None, seconds=10)
-        if not up or process.poll() is not None:
+        wait_until(lambda: server.answers() or process.poll() is not None, seconds=10)
+        if not server.answers():
             server.stop()
             raise ConfigurationError(f"the embedded server did not start on port {port}")
         return server
+
+    def answers(self) -> bool:
+        """Tell whether it is this server, and no other, that answers on its port."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"INFO server\r\n")
+                answer = connection.recv(65_536)
+        except OSError:
+            return False
+        return b"\r\nprocess_id:%d\r\n" % self.process.pid in answer
 
     def url(self, database: int = 0) -> str:
         """Return the address of one of its databases."""

@@ -1,0 +1,120 @@
+"""The command line: what it shows, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+from pydantic import SecretStr
+
+from cli.demo.figures import After, Before, Figures, Refresh, Transaction, Warmup
+from cli.show_config import shown
+from config.settings import Settings
+from domain.networks import Network
+from tests.process_support import clean_environment
+
+
+def balance_cache(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        env=clean_environment({"COLUMNS": "200", **environment}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_help_names_every_command() -> None:
+    result = balance_cache("--help")
+
+    assert result.returncode == 0
+    for command in ("demo", "up", "api", "devnet", "config"):
+        assert f" {command} " in result.stdout
+
+
+def test_config_shows_every_setting_and_no_secret() -> None:
+    secrets = {
+        "REDIS_URL": "redis://someone:hidden1@cache.internal:6379/3",
+        "DATABASE_URL": "postgresql://bako:hidden2@db.internal/bako",
+        "CELERY_BROKER_URL": "amqp://guest:hidden3@broker.internal//",
+        "INTERNAL_API_KEY": "hidden4",
+        "FUEL_NETWORKS": json.dumps(
+            [{"chainId": 0, "name": "test", "urls": ["https://me:hidden5@node.internal/graphql"]}]
+        ),
+    }
+    result = balance_cache("config", **secrets)
+
+    assert result.returncode == 0
+    assert "hidden" not in result.stdout + result.stderr
+    for visible in ("cache.internal:6379/3", "db.internal", "broker.internal", "node.internal"):
+        assert visible in result.stdout
+    for name in Settings.model_fields:
+        assert name.upper() in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BALANCE_CACHE_TTL", "soon"),
+        ("FUEL_NETWORKS", '[{"chainId": 0}]'),
+        ("API_PORT", "99999"),
+    ],
+)
+def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str) -> None:
+    result = balance_cache("config", **{variable: value})
+
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert variable in result.stderr
+
+
+@pytest.mark.parametrize("command", ["api", "devnet"])
+def test_a_port_in_use_is_named(command: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        arguments = ["devnet", "--port", port] if command == "devnet" else ["api"]
+        result = balance_cache(*arguments, API_PORT=port)
+
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert port in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (SecretStr("key"), "********"),
+        (None, ""),
+        (True, "true"),
+        (10.0, "10.0"),
+        ("redis://u:p@h:1/2", "redis://h:1/2"),
+        (Network(0, "test", ("http://u:p@h/graphql",)), "0 test: http://h/graphql"),
+    ],
+)
+def test_a_setting_is_shown_for_people(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_the_figures_are_one_line_of_json() -> None:
+    figures = Figures(
+        Before(5.91234, 11),
+        Warmup(0.7, 10, 2),
+        After(0.3, 0),
+        Transaction(0.6, 0, 1, 2),
+        Refresh(10, 7.0),
+    )
+    line = figures.as_json()
+    read = json.loads(line)
+
+    assert "\n" not in line
+    assert read["before"] == {"seconds": 5.912, "node_calls": 11}
+    assert read["warmup"] == {"seconds": 0.7, "predicates": 10, "node_requests": 2}
+    assert read["after"] == {"seconds": 0.3, "node_calls": 0}
+    assert read["transaction"]["stale_reads"] == 0
+    assert read["refresh"]["refreshed"] == 10

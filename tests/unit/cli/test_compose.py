@@ -1,0 +1,97 @@
+"""docker-compose.yml and the Dockerfile agree with the program that they start."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from celery.bin.celery import celery
+from typer.main import get_command
+
+from cli.main import app
+from config.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+
+
+def test_the_whole_system_is_there() -> None:
+    assert {"redis", "postgres", "worker", "beat", "api", "flower", "devnet"} <= set(SERVICES)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_has_a_health_check_and_a_pinned_image(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["healthcheck"]["test"]
+    assert re.fullmatch(r"[a-z-]+:\d+(\.\d+)+(-[a-z0-9]+)?", service["image"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nobody_starts_before_what_he_needs_is_healthy(name: str) -> None:
+    needs: dict[str, Any] = SERVICES[name].get("depends_on", {})
+
+    assert set(needs) <= set(SERVICES)
+    assert all(need == {"condition": "service_healthy"} for need in needs.values())
+
+
+@pytest.mark.parametrize("name", ["worker", "worker-invalidation", "api"])
+def test_programs_wait_for_the_services_that_they_use(name: str) -> None:
+    assert {"redis", "broker", "postgres"} <= set(SERVICES[name]["depends_on"])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_exists(name: str) -> None:
+    program, *arguments = OURS[name]["command"]
+    if program == "balance-cache":
+        command = get_command(app)
+        subcommand = command.commands[arguments[0]]  # type: ignore[attr-defined] # a click group
+        options = {option for parameter in subcommand.params for option in parameter.opts}
+        assert {a for a in arguments if a.startswith("--")} <= options
+    else:
+        assert (program, arguments[:2]) == ("celery", ["-A", "tasks"])
+        assert arguments[2] in {*celery.commands, "flower"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_a_setting(name: str) -> None:
+    settings = {field.upper() for field in Settings.model_fields}
+
+    assert set(OURS[name]["environment"]) <= settings
+
+
+def test_all_lanes_are_worked_on() -> None:
+    commands = [" ".join(service["command"]) for service in OURS.values()]
+    lanes = [
+        lane
+        for command in commands
+        for listed in re.findall(r"--queues (\S+)", command)
+        for lane in listed.split(",")
+    ]
+
+    assert sorted(lanes) == ["invalidation", "refresh", "warmup"]
+
+
+def test_only_loopback_is_published() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_image_holds_every_package_and_is_not_roots() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    users = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
+
+    assert set(re.findall(r"^COPY (\w+) \./\1$", DOCKERFILE, re.MULTILINE)) == set(packages)
+    assert users == ["balance"]
+    assert re.search(r"useradd .*--uid 10001 balance", DOCKERFILE)
+    for base in re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE):
+        assert re.fullmatch(r"python:\d+\.\d+\.\d+-[a-z-]+", base)
