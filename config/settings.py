@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ DEFAULT_NETWORKS = (
     Network(9889, "mainnet", ("https://mainnet.fuel.network/v1/graphql",)),
     Network(0, "testnet", ("https://testnet.fuel.network/v1/graphql",)),
 )
+
+IpNetwork = IPv4Network | IPv6Network
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 WholeSeconds = Annotated[int, Field(gt=0)]
@@ -144,6 +147,19 @@ class Settings(BaseSettings):
         default=None, description="X-API-Key of service callers; several, separated by commas."
     )
 
+    internal_rate_limit: int = Field(
+        default=100, gt=0, description="Calls a minute that one service caller may make."
+    )
+    internal_allowed_cidrs: Annotated[tuple[IpNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Where service callers may call from, CIDRs separated by commas; "
+        "empty: anywhere.",
+    )
+    trusted_proxies: Annotated[tuple[IpNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Whose X-Forwarded-For is believed, CIDRs separated by commas.",
+    )
+
     flower_port: int = Field(default=5555, ge=0, le=65_535, description="Where Flower listens.")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
@@ -156,6 +172,13 @@ class Settings(BaseSettings):
             return parse_networks(raw)
         except InvalidValueError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("internal_allowed_cidrs", "trusted_proxies", mode="before")
+    @classmethod
+    def _parse_ip_networks(cls, raw: Any) -> Any:
+        if not isinstance(raw, str):
+            return raw
+        return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -175,6 +198,12 @@ class Settings(BaseSettings):
             if network.chain_id == chain_id:
                 return network
         raise UnknownNetworkError(chain_id)
+
+    @property
+    def internal_api_keys(self) -> tuple[str, ...]:
+        """The keys of service callers; several while they are being rotated, none: shut."""
+        raw = "" if self.internal_api_key is None else self.internal_api_key.get_secret_value()
+        return tuple(key for key in (part.strip() for part in raw.split(",")) if key)
 
     @property
     def chain_ids(self) -> tuple[int, ...]:

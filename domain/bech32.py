@@ -1,4 +1,4 @@
-"""Decoding of legacy ``fuel1…`` addresses (bech32m, BIP-350), which old rows still hold."""
+"""Legacy ``fuel1…`` addresses (bech32m, BIP-350), which old rows still hold."""
 
 from __future__ import annotations
 
@@ -48,3 +48,13 @@ def decode_fuel_bech32(text: str) -> str:
     if number & ((1 << padding) - 1):
         raise InvalidAddressError(text, "the padding is not zero")
     return "0x" + format(number >> padding, "064x")
+
+
+def encode_fuel_bech32(address: str) -> str:
+    """Return the legacy ``fuel1…`` form of an address, to find it in old rows."""
+    number = int(address, 16) << (_DATA_LENGTH * 5 - 256)
+    groups = [number >> (5 * place) & 31 for place in reversed(range(_DATA_LENGTH))]
+    padded = [*_expanded_prefix(), *groups, *([0] * _CHECKSUM_LENGTH)]
+    check = _polymod(padded) ^ _BECH32M
+    groups += [check >> (5 * place) & 31 for place in reversed(range(_CHECKSUM_LENGTH))]
+    return f"{_PREFIX}1" + "".join(_CHARSET[group] for group in groups)

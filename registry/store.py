@@ -10,13 +10,14 @@ import structlog
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.bech32 import encode_fuel_bech32
 from domain.errors import (
     InvalidAddressError,
     InvalidValueError,
     UnknownPredicateError,
     UnknownUserError,
 )
-from domain.values import Address, check_chain_id, parse_address
+from domain.values import Address, check_chain_id, checksum_address, parse_address
 from registry import migrate, queries
 from registry.engine import database_errors, open_engine
 from registry.records import PredicateRecord, Reservation, StoredSession, signers, signs_for
@@ -147,12 +148,15 @@ class Registry:
         )
 
     async def known_addresses(self, addresses: Collection[Address]) -> Sequence[Address]:
-        """Return those of the addresses that are predicates, in the order given."""
-        if not addresses:
-            return []
-        rows = await self._all(queries.addresses_known(addresses))
-        known = {row.predicate_address for row in rows}
-        return [address for address in dict.fromkeys(addresses) if address in known]
+        """Return those of the addresses that are predicates, in the order given.
+
+        Rows in checksum case and legacy rows count too: whoever misses one invalidates too little.
+        """
+        wanted = list(dict.fromkeys(addresses))
+        forms = {form: address for address in wanted for form in _stored_forms(address)}
+        rows = await self._all(queries.addresses_known(forms)) if forms else []
+        known = {forms[row.predicate_address] for row in rows}
+        return [address for address in wanted if address in known]
 
     async def addresses_of_workspace(self, workspace_id: str) -> Sequence[Address]:
         """Return the addresses of all predicates of a workspace; none when there is no such."""
@@ -216,6 +220,10 @@ def _reserve(reservation: Reservation, row: Row[*tuple[Any, ...]]) -> None:
         return
     for asset_id, amount in coins.items():
         reservation.coins[asset_id] = reservation.coins.get(asset_id, 0) + amount
+
+
+def _stored_forms(address: Address) -> tuple[str, str, str]:
+    return address, checksum_address(address), encode_fuel_bech32(address)
 
 
 def _as_uuid(text_id: str) -> UUID | None:

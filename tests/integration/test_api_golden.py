@@ -33,7 +33,8 @@ def _units(random: Random) -> int:
 
 def _price(random: Random) -> float:
     digits = random.choice([1, 2, 4, 8])
-    return random.choice([0.0, round(random.random() * 10 ** random.randrange(-6, 6), digits)])
+    some = round(random.random() * 10.0 ** random.randrange(-6, 6), digits)
+    return random.choice([0.0, some])
 
 
 def _double(random: Random) -> float:
@@ -42,7 +43,7 @@ def _double(random: Random) -> float:
     if kind == 0:
         return random.randrange(10**7) / 1000 + random.choice([0, 0.005])
     if kind == 1:
-        return random.random() * 10 ** random.randrange(-9, 22)
+        return random.random() * 10.0 ** random.randrange(-9, 22)
     if kind == 2:
         return (2 * random.randrange(10**9) + 1) * 0.005
     [value] = struct.unpack("<d", struct.pack("<Q", random.getrandbits(62)))
@@ -59,7 +60,7 @@ def test_amounts_are_formatted_and_written_as_the_sdk_does() -> None:
     random = Random(SEED)
     pairs = [(_amount(random), _units(random)) for _ in range(CASES)]
     pairs += [(amount, units) for amount in (0, 1, 9, 10, 10**9) for units in range(20)]
-    given = [
+    given: list[dict[str, Any]] = [
         {"kind": kind, "amount": str(amount), "units": units}
         for amount, units in pairs
         for kind in ("format", "hex")
@@ -71,7 +72,7 @@ def test_amounts_are_formatted_and_written_as_the_sdk_does() -> None:
 
 def test_dollars_are_the_same_doubles() -> None:
     random = Random(SEED + 1)
-    given = [
+    given: list[dict[str, Any]] = [
         {"kind": "worth", "amount": str(_amount(random)), "units": _units(random), "price": price}
         for price in (_price(random) for _ in range(CASES))
     ]
@@ -93,7 +94,7 @@ def test_dollars_are_written_as_intl_writes_them() -> None:
 
 def test_totals_are_added_in_the_same_order() -> None:
     random = Random(SEED + 3)
-    given = [
+    given: list[dict[str, Any]] = [
         {
             "kind": "total",
             "balances": [
@@ -120,7 +121,7 @@ def test_totals_are_added_in_the_same_order() -> None:
 def test_allocations_have_the_same_rows_totals_and_percentages() -> None:
     random = Random(SEED + 4)
     plans = [_plan(random) for _ in range(400)]
-    given = [
+    given: list[dict[str, Any]] = [
         {
             "kind": "spread",
             "vaults": [

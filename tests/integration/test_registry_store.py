@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from domain.bech32 import encode_fuel_bech32
 from domain.errors import (
     ConfigurationError,
     RegistryUnavailableError,
@@ -17,6 +18,7 @@ from domain.errors import (
     UnknownUserError,
 )
 from domain.networks import Network
+from domain.values import checksum_address
 from registry.records import Reservation
 from registry.seed import plan_user, seed_user
 from registry.store import Registry
@@ -250,8 +252,13 @@ async def test_known_addresses_are_those_that_predicates_have(
     workspace_id = await bako.add_workspace(user)
     known, unknown = bytes32(), bytes32()
     await bako.add_predicate(user, predicate_address=known, workspace_id=workspace_id)
+    legacy, checksum = bytes32(), bytes32()
+    await bako.add_predicate(user, predicate_address=encode_fuel_bech32(legacy))
+    await bako.add_predicate(user, predicate_address=checksum_address(checksum))
 
-    assert list(await registry.known_addresses([unknown, known, known])) == [known]
+    found = await registry.known_addresses([unknown, known, known, checksum, legacy])
+
+    assert list(found) == [known, checksum, legacy]
     assert list(await registry.known_addresses([])) == []
     assert list(await registry.addresses_of_workspace(workspace_id)) == [known]
     assert list(await registry.addresses_of_workspace(str(uuid4()))) == []
