@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from api import balances, health, problems
 from api.context import Parts
+from api.internal import routes as internal
+from api.internal.guard import Guard
 from api.prices import Prices
 from api.sessions import Authentication
 from config.settings import Settings
@@ -32,6 +34,7 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
                 runtime=runtime,
                 authentication=Authentication(runtime.sessions, runtime.registry),
                 prices=Prices(runtime.quotes),
+                guard=Guard(settings, runtime.call_limit),
                 publisher=publisher,
             )
             yield
@@ -47,4 +50,6 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
     problems.install(app)
     app.include_router(balances.router)
     app.include_router(health.router)
+    app.include_router(internal.router)
+    app.include_router(internal.open_router)
     return app

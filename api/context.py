@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from api.internal.guard import Guard
 from api.prices import Prices
 from api.sessions import Authentication, Caller
 from domain.ports import TaskPublisher
@@ -21,12 +22,14 @@ class Parts:
         runtime: cache, readers, registry.
         authentication: who is signed in.
         prices: what assets are worth.
+        guard: lets service callers in.
         publisher: takes tasks; None where this process can hand none out.
     """
 
     runtime: Runtime
     authentication: Authentication
     prices: Prices
+    guard: Guard
     publisher: TaskPublisher | None
 
 

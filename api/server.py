@@ -49,6 +49,8 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Whom to believe about the caller's address is decided by TRUSTED_PROXIES.
+                proxy_headers=False,
                 timeout_graceful_shutdown=_STOP_SECONDS,
             )
         )

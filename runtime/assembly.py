@@ -6,15 +6,20 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cache.administration import Administration
+from cache.budget import RedisCallBudget
+from cache.call_limit import CallLimit
 from cache.connection import connect
 from cache.quotes import QuoteStore
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
 from config.settings import Settings
+from domain.budget import BudgetLimits
 from domain.errors import CacheUnavailableError, ProviderError, RegistryUnavailableError
 from domain.networks import Network
-from domain.ports import BalanceReader
+from domain.ports import BalanceReader, CallBudget
 from domain.values import ChainId
+from provider.budget import LocalCallBudget, SharedOrLocalBudget
 from provider.cached import CachedProvider
 from provider.node import NodeProvider
 from registry.store import Registry
@@ -36,6 +41,8 @@ class Runtime:
         registry: whose predicates there are.
         sessions: Bako's sessions in Redis.
         quotes: Bako's prices and assets in Redis.
+        administration: what operators ask of the whole key space.
+        call_limit: how often service callers may call.
     """
 
     settings: Settings
@@ -43,6 +50,8 @@ class Runtime:
     registry: Registry
     sessions: SessionStore
     quotes: QuoteStore
+    administration: Administration
+    call_limit: CallLimit
     _nodes: Mapping[ChainId, NodeProvider]
     _readers: Mapping[ChainId, CachedProvider]
 
@@ -67,7 +76,8 @@ class Runtime:
             refresh_ahead_seconds=settings.refresh_ahead_seconds,
             hash_tags=settings.redis_hash_tags,
         )
-        nodes = {n.chain_id: _node(settings, n) for n in settings.fuel_networks}
+        budget = _budget(settings, RedisCallBudget(client, _limits(settings)))
+        nodes = {n.chain_id: _node(settings, n, budget) for n in settings.fuel_networks}
         readers = {
             chain_id: CachedProvider(
                 node.network,
@@ -84,6 +94,8 @@ class Runtime:
             registry=registry,
             sessions=SessionStore(client),
             quotes=QuoteStore(client),
+            administration=Administration(client),
+            call_limit=CallLimit(client, settings.internal_rate_limit),
             _nodes=nodes,
             _readers=readers,
         )
@@ -139,11 +151,27 @@ class Runtime:
         return None
 
 
-def _node(settings: Settings, network: Network) -> NodeProvider:
+def _limits(settings: Settings) -> BudgetLimits:
+    return BudgetLimits(
+        calls_per_second=settings.node_calls_per_second,
+        burst=settings.node_calls_burst,
+        under_way=settings.node_calls_under_way,
+    )
+
+
+def _budget(settings: Settings, shared: CallBudget) -> CallBudget:
+    share = _limits(settings).share(settings.node_calls_local_share)
+    return SharedOrLocalBudget(shared, LocalCallBudget(share))
+
+
+def _node(settings: Settings, network: Network, budget: CallBudget) -> NodeProvider:
     return NodeProvider(
         network,
         timeout_seconds=settings.node_timeout_seconds,
         concurrency=settings.node_concurrency,
+        budget=budget,
+        hedge_quantile=settings.node_hedge_quantile,
+        http2=settings.node_http2,
     )
 
 

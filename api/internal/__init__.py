@@ -1,0 +1,1 @@
+"""Doors for services: shut without a key, narrow with one."""

@@ -1,0 +1,183 @@
+"""What the internal routes do: act on the cache at once, and leave the fetching to the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from api.context import Parts
+from api.internal.bodies import InvalidateBody, TransactionEvent, WarmUpBody
+from api.problems import ProblemError, unavailable
+from domain.errors import (
+    CacheUnavailableError,
+    InvalidAddressError,
+    PublishingError,
+    RegistryUnavailableError,
+)
+from domain.networks import without_credentials
+from domain.values import Address, BlockHeight, ChainId, parse_address
+
+INVALIDATE_TASK = "balances.invalidate"
+REFILL_TASK = "balances.refill"
+WARM_TASK = "balances.warm_user"
+INVALIDATION_QUEUE = "invalidation"
+WARMUP_QUEUE = "warmup"
+WARMUP_EXPIRES_SECONDS = 120.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidation:
+    """What a caller declares wrong."""
+
+    addresses: Sequence[Address]
+    chain_id: ChainId | None = None
+    block_height: BlockHeight | None = None
+    transaction_id: str | None = None
+
+
+async def invalidate(parts: Parts, wanted: Invalidation) -> str | None:
+    """Invalidate now and have the balances fetched again; return the task's id.
+
+    Either half alone keeps the promise. Without the broker the next read fetches (the id is
+    None then); without Redis the task does both, as soon as Redis is back.
+
+    Raises:
+        UnknownNetworkError: the chain is not configured; nothing was done.
+        CacheUnavailableError: neither half was accepted; the caller must come again.
+    """
+    if wanted.chain_id is not None:
+        parts.runtime.settings.network(wanted.chain_id)
+    if not wanted.addresses:
+        return None
+    try:
+        await parts.runtime.cache.invalidate(wanted.addresses, wanted.chain_id, wanted.block_height)
+    except CacheUnavailableError:
+        task_id = await _publish_invalidation(parts, wanted)
+        if task_id is None:
+            raise
+        return task_id
+    return await _publish_refills(parts, wanted)
+
+
+async def warm_up(parts: Parts, body: WarmUpBody) -> tuple[int, str]:
+    """Have a user's predicates warmed; return how many he has, and the task's id.
+
+    Raises:
+        UnknownUserError: there is no such user.
+        UnknownNetworkError: the chain is not configured.
+        ProblemError: 422, the URL is of no configured network.
+        PublishingError: the broker did not accept the task.
+    """
+    chain_id = _warm_up_chain(parts, body)
+    addresses = await parts.runtime.registry.addresses_of_user(body.user_id)
+    if parts.publisher is None:
+        raise unavailable("This process can hand out no tasks.")
+    task_id = await parts.publisher.send(
+        WARM_TASK, [body.user_id, chain_id], queue=WARMUP_QUEUE, expires=WARMUP_EXPIRES_SECONDS
+    )
+    return len(addresses), task_id
+
+
+async def named_addresses(parts: Parts, body: InvalidateBody) -> Sequence[Address]:
+    """Return the predicates that a body means.
+
+    Raises:
+        ProblemError: 422, it names none, or in more than one way.
+        InvalidAddressError: one is in no valid form; nothing was done.
+        UnknownUserError: there is no such user.
+    """
+    ways = {
+        "predicateAddress": body.predicate_address,
+        "addresses": body.addresses,
+        "userId": body.user_id,
+        "workspaceId": body.workspace_id,
+        "all": body.all or None,
+    }
+    given = [name for name, value in ways.items() if value is not None]
+    if len(given) != 1:
+        raise ProblemError(422, "Invalid request", f"Give exactly one of {', '.join(ways)}.")
+    registry = parts.runtime.registry
+    if body.user_id is not None:
+        return await registry.addresses_of_user(body.user_id)
+    if body.workspace_id is not None:
+        return await registry.addresses_of_workspace(body.workspace_id)
+    if body.all:
+        return await parts.runtime.administration.addresses()
+    texts = body.addresses if body.addresses is not None else [body.predicate_address or ""]
+    return list(dict.fromkeys(parse_address(text) for text in texts))
+
+
+async def touched_vaults(
+    parts: Parts, event: TransactionEvent
+) -> tuple[Sequence[Address], Sequence[str]]:
+    """Return the vaults that a transaction touches, and the texts in it that are no addresses.
+
+    What the sender names is taken as it is. The sides of operations are wallets and contracts
+    too, so they are cut down to predicates that we know. If the database cannot tell which,
+    all are taken: rather one invalidation too many than one too few.
+
+    Raises:
+        InvalidAddressError: a named predicate is in no valid form; nothing was done.
+    """
+    named = [parse_address(text) for text in event.named()]
+    candidates, ignored = [], []
+    for text in event.touched():
+        try:
+            candidates.append(parse_address(text))
+        except InvalidAddressError:
+            ignored.append(text)
+    try:
+        known = await parts.runtime.registry.known_addresses(candidates)
+    except RegistryUnavailableError:
+        _log.warning("event_not_pruned", candidates=len(candidates))
+        known = candidates
+    return list(dict.fromkeys([*named, *known])), list(dict.fromkeys(ignored))
+
+
+def _warm_up_chain(parts: Parts, body: WarmUpBody) -> ChainId | None:
+    settings = parts.runtime.settings
+    if body.chain_id is not None:
+        return settings.network(body.chain_id).chain_id
+    if body.network_url is None:
+        return None
+    asked = without_credentials(body.network_url).rstrip("/")
+    for network in settings.fuel_networks:
+        if asked in {without_credentials(url).rstrip("/") for url in network.urls}:
+            return network.chain_id
+    raise ProblemError(422, "Unknown network", "networkUrl is not on the allow-list.")
+
+
+async def _publish_invalidation(parts: Parts, wanted: Invalidation) -> str | None:
+    arguments = [
+        list(wanted.addresses),
+        wanted.chain_id,
+        wanted.block_height,
+        wanted.transaction_id,
+    ]
+    return await _send(parts, INVALIDATE_TASK, arguments)
+
+
+async def _publish_refills(parts: Parts, wanted: Invalidation) -> str | None:
+    settings = parts.runtime.settings
+    if not settings.enable_balance_cache:
+        return None
+    chain_ids = settings.chain_ids if wanted.chain_id is None else (wanted.chain_id,)
+    task_id = None
+    for chain_id in chain_ids:
+        arguments = [list(wanted.addresses), chain_id, wanted.block_height]
+        task_id = await _send(parts, REFILL_TASK, arguments) or task_id
+    return task_id
+
+
+async def _send(parts: Parts, name: str, arguments: Sequence[object]) -> str | None:
+    if parts.publisher is None:
+        return None
+    try:
+        return await parts.publisher.send(name, arguments, queue=INVALIDATION_QUEUE)
+    except PublishingError as error:
+        _log.warning("task_not_published", task=name, why=str(error))
+        return None
