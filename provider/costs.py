@@ -43,7 +43,7 @@ def usable(limit: int) -> int:
 
 def widest_page(limit: int) -> int:
     """Return the largest page that one vault alone may ask for under this limit."""
-    first = int(usable(limit) / (SELECTION_COST * 0.66))
+    first = int((usable(limit) + 1) / (SELECTION_COST * 0.66)) + 1
     while first > 1 and page_cost(first) > usable(limit):
         first -= 1
     return max(1, first)
