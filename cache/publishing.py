@@ -143,9 +143,13 @@ class Publishing:
         for address in dict.fromkeys(addresses):
             keys = [self._keys.global_flag(address)]
             for chain in chains:
-                keys += (self._keys.chain_flag(address, chain), self._keys.value(address, chain))
+                keys += (
+                    self._keys.chain_flag(address, chain),
+                    self._keys.value(address, chain),
+                    self._keys.state(address, chain),
+                )
             keys += (self._keys.chain_flag(address, other) for other in others)
-            calls.append((keys, (len(chains),)))
+            calls.append((keys, (names.ENDED_CHANNEL, address, *chains)))
         await self._commands.run("clear_flags", calls)
 
     def _chains(self, chain_id: ChainId | None) -> tuple[ChainId, ...]:

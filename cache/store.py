@@ -47,7 +47,10 @@ class RedisBalanceCache:
         hash_tags: bool = False,
         jitter: float = JITTER,
         foreign_skew_seconds: float = FOREIGN_SKEW_SECONDS,
+        commands: Commands | None = None,
+        clock: ServerClock | None = None,
     ) -> None:
+        """`commands` and `clock` are the seams where the coherence check steps in between."""
         self._client = client
         lives = Lives(
             fresh_seconds=fresh_seconds,
@@ -59,12 +62,12 @@ class RedisBalanceCache:
             refresh_ahead_seconds=refresh_ahead_seconds,
             jitter=jitter,
         )
-        commands, keys = Commands(client), Keys(hash_tags)
+        commands, keys = commands or Commands(client), Keys(hash_tags)
         self.counters = Counters()
         self._reading = Reading(
             commands,
             keys,
-            ServerClock(),
+            clock or ServerClock(),
             self.counters,
             foreign_skew_ms=milliseconds(foreign_skew_seconds),
         )

@@ -1,0 +1,147 @@
+"""Runs coroutines one server command at a time, in an order that somebody else decides.
+
+No event loop: production code awaits its commands; here each command is handed up to a
+scheduler, which sends it over one plain socket when that actor's turn comes.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import hiredis
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from cache.commands import Command, Commands
+from cache.lua import script
+
+SCRIPTS = ("acquire", "publish", "invalidate", "release", "extend", "clear", "clear_flags")
+
+
+class Turn:
+    """Awaiting it hands a command, or several, to the scheduler; None is a step without one."""
+
+    def __init__(self, command: Command | tuple[Command, ...] | None = None) -> None:
+        self._command = command
+
+    def __await__(self) -> Generator[Command | tuple[Command, ...] | None, Any, Any]:
+        return (yield self._command)
+
+
+class SteppedCommands(Commands):
+    """Sends each script of a batch in a turn of its own: a pipeline is not atomic.
+
+    A batch of plain reads is one turn: no answer of ours depends on two of its commands.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(cast("Redis", None))  # the socket below answers instead
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        return cast("list[bytes | None]", await Turn(("MGET", *keys)))
+
+    async def batch(self, commands: Sequence[Command]) -> list[Any]:
+        if commands[0][0] == "EVALSHA":
+            return [await Turn(command) for command in commands]
+        return cast("list[Any]", await Turn(tuple(commands)))
+
+
+class PlainServer:
+    """One blocking connection, as quick as Python can be."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = hiredis.Reader(replyError=ResponseError)
+        for name in SCRIPTS:
+            self.execute("SCRIPT", "LOAD", script(name).source)
+
+    def execute(self, *command: Any) -> Any:
+        """Send one command, or a tuple of several; an error is returned, not raised."""
+        if isinstance(command[0], tuple):
+            return [self.execute(*one) for one in command]
+        self._socket.sendall(hiredis.pack_command(command))
+        while (answer := self._reader.gets()) is False:
+            self._reader.feed(self._socket.recv(65_536))
+        if isinstance(answer, ResponseError) and str(answer).startswith("NOSCRIPT"):
+            return NoScriptError(str(answer))
+        return answer
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@dataclass
+class Actor:
+    """A coroutine under the scheduler. One step sends one command and runs to the next one."""
+
+    name: str
+    start: Callable[[], Coroutine[Any, Any, None]]
+    done: bool = False
+    dies_next: bool = False
+    _running: Coroutine[Any, Any, None] | None = None
+    _command: Command | tuple[Command, ...] | None = None
+
+    def step(self, server: PlainServer | None) -> None:
+        try:
+            if self._running is None:
+                self._running = self.start()
+                self._command = self._running.send(None)
+            answer = None
+            if self._command is not None:
+                assert server is not None
+                answer = server.execute(*self._command)
+            if self.dies_next:
+                self.kill()
+                return
+            self._command = self._running.send(answer)
+        except StopIteration:
+            self.done = True
+
+    def kill(self) -> None:
+        """End it where it stands, as `kill -9` ends a worker: its last command was sent."""
+        if self._running is not None:
+            self._running.close()
+        self.done = True
+
+
+@dataclass
+class Schedule:
+    """Chooses who is next: follows `prefix`, then always the first; records what it could do."""
+
+    prefix: list[int] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+    width: list[int] = field(default_factory=list)
+
+    def choose(self, options: int) -> int:
+        at = len(self.taken)
+        choice = self.prefix[at] if at < len(self.prefix) else 0
+        self.taken.append(choice)
+        self.width.append(options)
+        return choice
+
+    def next(self) -> Schedule | None:
+        """Return the next schedule in depth-first order, None after the last."""
+        for at in reversed(range(len(self.taken))):
+            if self.taken[at] + 1 < self.width[at]:
+                return Schedule([*self.taken[:at], self.taken[at] + 1])
+        return None
+
+
+def run(
+    actors: Sequence[Actor],
+    server: PlainServer | None,
+    choose: Callable[[int], int],
+    tick: Callable[[], None],
+) -> list[str]:
+    """Run all actors to their ends; returns whose turn it was at each step."""
+    order = []
+    while ready := [actor for actor in actors if not actor.done]:
+        actor = ready[choose(len(ready))]
+        order.append(actor.name)
+        tick()
+        actor.step(server)
+    return order

@@ -1,0 +1,209 @@
+"""What the checker checks: ours on Redis, the twin, and the two algorithms that came before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+from redis.asyncio import Redis
+
+from cache.clock import ServerClock
+from cache.keys import Keys
+from cache.memory import MemoryBalanceCache
+from cache.store import RedisBalanceCache
+from domain.ports import BalanceCache, Lease, PublishOutcome
+from domain.values import Balance, BlockHeight, ChainId, Fresh
+from tests.cache_support import MAINNET, TESTNET, URL, ManualClock, asset
+from tests.coherence.stepping import SteppedCommands, Turn
+from tests.coherence.world import VAULT, Content, Invalidation, Node, World, content_of
+
+CHAINS = (MAINNET, TESTNET)
+KEYS = Keys()
+
+
+class System(Protocol):
+    """A cache under check. Every wait is a `Turn`."""
+
+    async def read(self, chain_id: ChainId) -> Content | None:
+        """Return what is served as fresh."""
+        ...
+
+    async def fetch(self, world: World, chain_id: ChainId, node: Node) -> None:
+        """Fill the cache from the node."""
+        ...
+
+    async def invalidate(self, chain_id: ChainId | None, height: BlockHeight | None) -> None:
+        """Declare the vault's balances wrong."""
+        ...
+
+
+class Ours:
+    """Our protocol, on Redis or in memory."""
+
+    def __init__(self, cache: BalanceCache, clock: ManualClock | None = None) -> None:
+        self.cache = cache
+        self.clock = clock
+
+    async def read(self, chain_id: ChainId) -> Content | None:
+        answer = (await self.cache.read(chain_id, [VAULT]))[VAULT]
+        if not isinstance(answer, Fresh):
+            return None
+        return content_of(answer.stored.snapshot.balances)
+
+    async def fetch(self, world: World, chain_id: ChainId, node: Node) -> None:
+        lease = (await self.cache.acquire(chain_id, [VAULT]))[VAULT]
+        if not isinstance(lease, Lease):
+            return
+        await Turn()
+        height = world.tip - node.lag
+        number = world.fetch(node, lease.required_height)
+        if number is None:
+            await self.cache.release([lease])
+            return
+        snapshot = world.snapshot(number, height, node, chain_id)
+        outcomes = await self.cache.publish([(lease, snapshot)])
+        world.published += outcomes[VAULT] is PublishOutcome.PUBLISHED
+
+    async def invalidate(self, chain_id: ChainId | None, height: BlockHeight | None) -> None:
+        await self.cache.invalidate([VAULT], chain_id, height)
+
+
+_CLOCK = ServerClock()
+
+
+def ours_on_redis() -> Ours:
+    if _CLOCK.must_ask():
+        _CLOCK.learn((0, 0))  # ages do not matter here, and a TIME of its own would be a step
+    commands = SteppedCommands()
+    cache = RedisBalanceCache(
+        cast("Redis", None), chain_ids=CHAINS, commands=commands, clock=_CLOCK, lease_seconds=600
+    )
+    return Ours(cache)
+
+
+class _SteppedTwin(MemoryBalanceCache):
+    """The twin needs no server; each of its operations is one step all the same."""
+
+    async def read(self, *given: Any) -> Any:
+        await Turn()
+        return await super().read(*given)
+
+    async def acquire(self, *given: Any, **named: Any) -> Any:
+        await Turn()
+        return await super().acquire(*given, **named)
+
+    async def publish(self, *given: Any) -> Any:
+        await Turn()
+        return await super().publish(*given)
+
+    async def release(self, *given: Any) -> None:
+        await Turn()
+        await super().release(*given)
+
+    async def invalidate(self, *given: Any) -> None:
+        await Turn()
+        await super().invalidate(*given)
+
+
+def the_twin() -> Ours:
+    clock = ManualClock()
+    return Ours(_SteppedTwin(clock, chain_ids=CHAINS, fresh_seconds=3_600), clock)
+
+
+class TheDocument:
+    """The document's algorithm: one flag for all chains, whoever writes last wins."""
+
+    async def read(self, chain_id: ChainId) -> Content | None:
+        if await Turn(("GET", KEYS.global_flag(VAULT))) is not None:
+            return None
+        return _content(await Turn(("GET", KEYS.value(VAULT, chain_id))))
+
+    async def fetch(self, world: World, chain_id: ChainId, node: Node) -> None:
+        raw = await self._fetched(world, chain_id, node)
+        await Turn(("SET", KEYS.value(VAULT, chain_id), raw, "EX", 600))
+        await Turn(("DEL", KEYS.global_flag(VAULT)))
+
+    async def invalidate(
+        self,
+        chain_id: ChainId | None,  # noqa: ARG002 - the document's flag knows no chains
+        height: BlockHeight | None,  # noqa: ARG002 - nor heights
+    ) -> None:
+        await Turn(("DEL", *(KEYS.value(VAULT, chain) for chain in CHAINS)))
+        await Turn(("SET", KEYS.global_flag(VAULT), "1", "EX", 3600))
+
+    async def _fetched(self, world: World, chain_id: ChainId, node: Node) -> str:
+        await Turn()
+        height = world.tip - node.lag
+        number = world.fetch(Node(honours=False))
+        assert number is not None
+        return foreign_json(number, height, chain_id, timestamp=0)
+
+
+class BakoShipped(TheDocument):
+    """Bako's shipped algorithm: flags per chain, except that chain 0 counts as "no chain"."""
+
+    async def read(self, chain_id: ChainId) -> Content | None:
+        for flag in _bako_flags(chain_id):
+            if await Turn(("GET", flag)) is not None:
+                return None
+        return _content(await Turn(("GET", KEYS.value(VAULT, chain_id))))
+
+    async def fetch(self, world: World, chain_id: ChainId, node: Node) -> None:
+        raw = await self._fetched(world, chain_id, node)
+        await bako_set(chain_id, raw)
+
+    async def invalidate(self, chain_id: ChainId | None, height: BlockHeight | None) -> None:
+        del height
+        await bako_invalidate(chain_id, timestamp=1)
+
+
+async def bako_set(chain_id: ChainId, raw: str) -> None:
+    """Write a value as Bako's TypeScript does, command by command."""
+    await Turn(("SET", KEYS.value(VAULT, chain_id), raw, "EX", 300))
+    await Turn(("DEL", *_bako_flags(chain_id)))
+
+
+async def bako_invalidate(chain_id: ChainId | None, timestamp: int) -> None:
+    """Invalidate as Bako's TypeScript does, command by command."""
+    if chain_id:  # the falsy zero is the point
+        values = [KEYS.value(VAULT, chain_id)]
+    else:
+        values = [KEYS.value(VAULT, chain) for chain in CHAINS]
+    flag = KEYS.chain_flag(VAULT, chain_id) if chain_id else KEYS.global_flag(VAULT)
+    await Turn(("DEL", *values))
+    await Turn(("SET", flag, timestamp, "EX", 3600))
+
+
+def _bako_flags(chain_id: ChainId) -> Sequence[str]:
+    if not chain_id:
+        return (KEYS.global_flag(VAULT),)
+    return (KEYS.chain_flag(VAULT, chain_id), KEYS.global_flag(VAULT))
+
+
+def foreign_json(fetch: int, height: BlockHeight, chain_id: ChainId, timestamp: int) -> str:
+    """Return a value as a foreign writer writes it."""
+    value: dict[str, Any] = {
+        "balances": [{"assetId": asset(fetch), "amount": hex(height)}],
+        "timestamp": timestamp,
+        "chainId": chain_id,
+        "networkUrl": URL,
+    }
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _content(raw: bytes | None) -> Content | None:
+    if raw is None:
+        return None
+    rows = json.loads(raw)["balances"]
+    return content_of(tuple(Balance(row["assetId"], int(row["amount"], 16)) for row in rows))
+
+
+async def invalidate_noted(
+    system: System, world: World, chain_id: ChainId | None, height: BlockHeight | None
+) -> None:
+    """Invalidate, and note when it returned."""
+    started = world.now
+    await system.invalidate(chain_id, height)
+    chains = CHAINS if chain_id is None else (chain_id,)
+    world.invalidations.append(Invalidation(chains, height, started, world.now))
