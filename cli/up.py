@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from secrets import randbelow
+from secrets import randbelow, token_hex
 
 from rich.console import Console
 
 from cli.demo.nodes import SimulatedNode
 from cli.demo.stage import BASE_ASSET, starting_coins
-from cli.system import System, wait_answering, wait_consuming
+from cli.system import Simulation, System, wait_answering, wait_consuming
 from config.settings import Settings
 from registry.seed import SeededUser
 from supervisor.ports import free_port, is_listening
@@ -26,7 +26,8 @@ def run_until_stopped(given: Settings, console: Console) -> None:
         ChildEndedError: a program ended by itself.
         KeyboardInterrupt: somebody stops us; everything is ended on the way out.
     """
-    with System(given, simulate="fuel_networks" not in given.model_fields_set) as system:
+    simulate = "fuel_networks" not in given.model_fields_set
+    with System(given, overrides=_internal_key(given), simulate=simulate) as system:
         api_port, flower_port = _port(given, "api_port"), _port(given, "flower_port")
         worker = system.start_worker()
         api = system.start_api("api", api_port)
@@ -34,7 +35,8 @@ def run_until_stopped(given: Settings, console: Console) -> None:
         system.start_beat()
         system.wait_for_nodes()
         user = asyncio.run(_populate(system))
-        wait_answering(system.children, api, f"http://127.0.0.1:{api_port}/health")
+        state = "ready" if system.simulations else "health"
+        wait_answering(system.children, api, f"http://127.0.0.1:{api_port}/{state}")
         wait_consuming(system.children, worker)
         system.children.wait_ready(flower, lambda: is_listening(flower_port))
         _say_what_to_try(console, system, user, api_port, flower_port)
@@ -43,7 +45,18 @@ def run_until_stopped(given: Settings, console: Console) -> None:
             time.sleep(_WATCH_SECONDS)
 
 
-async def _populate(system: System) -> SeededUser:
+def _internal_key(given: Settings) -> dict[str, str]:
+    """Return a key for the internal routes, which are closed without one."""
+    return {} if given.internal_api_keys else {"INTERNAL_API_KEY": token_hex(16)}
+
+
+async def _populate(system: System) -> SeededUser | None:
+    """Add a user to look at, with coins on the simulated nodes.
+
+    Not to a database that was given together with real networks: that one has its own users.
+    """
+    if not system.simulations and "database_url" in system.given.model_fields_set:
+        return None
     user = await system.seed(randbelow(2**31))
     for simulation in system.simulations:
         node = SimulatedNode(simulation)
@@ -59,37 +72,50 @@ def _port(given: Settings, name: str) -> int:
 
 
 def _say_what_to_try(
-    console: Console, system: System, user: SeededUser, api_port: int, flower_port: int
+    console: Console, system: System, user: SeededUser | None, api_port: int, flower_port: int
 ) -> None:
     api = f"http://127.0.0.1:{api_port}"
-    sender, receiver = user.addresses[:2]
-    as_user = '  curl -H "Authorization: $TOKEN" -H "signeraddress: $USER"'
     lines = [
         f"API     {api}   (/docs lists all routes)",
         f"Flower  http://127.0.0.1:{flower_port}",
         *(f"node    {s.origin}/v1/graphql   {s.name}" for s in system.simulations),
         "",
-        "Try, as the user who owns ten vaults:",
+        f"  curl {api}/ready",
+    ]
+    if user is not None:
+        lines += _as_the_user(api, user)
+        key = system.environment.get("INTERNAL_API_KEY", "one of yours")
+        for simulation in system.simulations[:1]:
+            lines += _a_transaction(api, simulation, user, key)
+    for line in [*lines, "", "Ctrl-C ends everything."]:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _as_the_user(api: str, user: SeededUser) -> list[str]:
+    curl = '  curl -H "Authorization: $TOKEN" -H "signeraddress: $USER"'
+    return [
+        "",
+        "As the user who owns ten vaults:",
         "",
         f"  TOKEN={user.token}",
         f"  USER={user.user_address}",
-        f"{as_user} {api}/user/allocation",
-        f"{as_user} {api}/predicate/reserved-coins/{user.predicate_ids[0]}",
-        f"  curl {api}/ready",
+        f"{curl} {api}/user/allocation",
+        f"{curl} {api}/predicate/reserved-coins/{user.predicate_ids[0]}",
     ]
-    for simulation in system.simulations[:1]:
-        payment = {
-            "from": sender,
-            "to": receiver,
-            "assetId": BASE_ASSET,
-            "amount": "1000",
-        }
-        lines += [
-            "",
-            "A transaction between the first two vaults:",
-            "",
-            f"  curl {simulation.origin}/devnet/transfer --json '{json.dumps(payment)}'",
-        ]
-    lines += ["", "Ctrl-C ends everything."]
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _a_transaction(api: str, simulation: Simulation, user: SeededUser, key: str) -> list[str]:
+    sender, receiver = user.addresses[:2]
+    payment = {"from": sender, "to": receiver, "assetId": BASE_ASSET, "amount": "1000"}
+    event = {"chainId": simulation.chain_id, "addresses": [sender, receiver]}
+    curl = "  curl -H 'content-type: application/json'"
+    tell = f'{curl} -H "X-API-Key: $KEY" {api}/internal/events/transaction'
+    return [
+        "",
+        "A transaction between the first two vaults, and what an indexer tells us of it",
+        '(with "blockHeight" from the first answer, nothing older is ever believed):',
+        "",
+        f"  KEY={key}",
+        f"{curl} {simulation.origin}/devnet/transfer -d '{json.dumps(payment)}'",
+        f"{tell} -d '{json.dumps(event)}'",
+    ]

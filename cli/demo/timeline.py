@@ -43,7 +43,11 @@ class Timeline:
         """Show a bar for something that takes a while; it vanishes at the end."""
         columns = (TextColumn("          {task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(
-            *columns, TimeElapsedColumn(), console=self._console, transient=True
+            *columns,
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
         ) as progress:
             bar = progress.add_task(text, total=total)
 

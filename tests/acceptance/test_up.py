@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from supervisor.waiting import wait_until
 from tests.process_support import Program, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(150)]
@@ -18,6 +20,27 @@ def printed(program: Program, pattern: str) -> str:
     found = re.search(pattern, program.output())
     assert found is not None, program.output()
     return found.group(1)
+
+
+def transfer_and_tell(program: Program) -> None:
+    """Do what the last two printed commands do."""
+    transfer = re.search(r"(http://\S+/devnet/transfer) -d '(.+)'", program.output())
+    tell = re.search(r"(http://\S+/internal/events/transaction) -d '(.+)'", program.output())
+    assert transfer is not None
+    assert tell is not None
+    confirmed = httpx.post(transfer[1], json=json.loads(transfer[2]), timeout=20)
+    confirmed.raise_for_status()
+    event = {**json.loads(tell[2]), "blockHeight": confirmed.json()["blockHeight"]}
+    key = {"X-API-Key": printed(program, r"KEY=(\S+)")}
+    httpx.post(tell[1], json=event, headers=key, timeout=20).raise_for_status()
+
+
+def amount(api: str, headers: dict[str, str], program: Program) -> int:
+    """What the first vault holds of the asset that was paid with, as the API says."""
+    vault = printed(program, r"/predicate/reserved-coins/(\S+)")
+    body = httpx.get(f"{api}/predicate/reserved-coins/{vault}", headers=headers, timeout=20).json()
+    asset_id = printed(program, r'"assetId": "(0x[0-9a-f]+)"')
+    return sum(int(row["amount"], 16) for row in body["totalBalance"] if row["assetId"] == asset_id)
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])
@@ -32,6 +55,8 @@ def test_up_answers_as_it_says_and_ends_every_program(
             "signeraddress": printed(program, r"USER=(\S+)"),
         }
         allocation = httpx.get(f"{api}/user/allocation?limit=50", headers=headers, timeout=20)
+        transfer_and_tell(program)
+        assert wait_until(lambda: amount(api, headers, program) == 999_999_000, seconds=20)
         flower = httpx.get(printed(program, r"Flower +(http://\S+)"), timeout=20)
         started = program.left_behind()
         program.process.send_signal(stop_signal)
