@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from http import HTTPStatus
 from typing import Any
 
+from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -64,4 +65,4 @@ async def read_object(
     return content
 
 
-EXCEPTION_HANDLERS = {AdminError: refuse, InvalidValueError: refuse}
+EXCEPTION_HANDLERS = {AdminError: refuse, InvalidValueError: refuse, GraphQLError: refuse}
