@@ -10,6 +10,7 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 import structlog
@@ -105,7 +106,8 @@ def declare_task(
                 raise InvalidValueError(f"wrong arguments: {error}") from error
             _run_body(task, lambda parts: work(parts, *given), given, deadline_seconds)
 
-        run.__doc__ = body.__doc__
+        # Flower and `help()` show the body's own words and arguments.
+        update_wrapper(run, body, assigned=("__module__", "__doc__"))
         return app.task(
             name=name,
             bind=True,
