@@ -21,6 +21,8 @@ _log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.02
 """How long a call waits before it looks again for a place among those under way."""
 
+_ROUNDING_SECONDS = 1e-9
+
 
 @dataclass(slots=True)
 class _Account:
@@ -75,7 +77,7 @@ class LocalCallBudget:
         now, interval = self._clock(), 1 / self._limits.calls_per_second
         arrival = max(now, account.next_arrival)
         early = arrival - now - (self._limits.burst_of(lane) - 1) * interval
-        if early > 0:
+        if early > _ROUNDING_SECONDS:
             return early
         account.next_arrival = arrival + interval
         return 0.0
