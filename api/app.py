@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import balances, health, problems
+from api.body_limit import BodyLimit
 from api.context import Parts
 from api.internal import routes as internal
 from api.internal.guard import Guard
@@ -48,6 +49,7 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
         redirect_slashes=False,
     )
     problems.install(app)
+    app.add_middleware(BodyLimit)
     app.include_router(balances.router)
     app.include_router(health.router)
     app.include_router(internal.router)
