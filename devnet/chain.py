@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from devnet.blocks import Block, digest
 from devnet.coins import Message
-from devnet.ledger import Ledger, identity
+from devnet.ledger import Ledger
 from devnet.options import BASE_ASSET_ID
+from devnet.pool import Pool, Pooled, StatusLog
 from devnet.transactions import (
-    PRECONFIRMATIONS,
     Output,
     OutputKind,
     Status,
@@ -65,12 +65,6 @@ class Confirmation:
     block_height: BlockHeight
 
 
-@dataclass(frozen=True, slots=True)
-class _Pooled:
-    transaction: Transaction
-    failure: str | None
-
-
 class Chain:
     """One simulated chain. All methods may be called from any thread.
 
@@ -80,8 +74,7 @@ class Chain:
         ledger: who owns what.
         blocks: all blocks; the height is the place.
         transactions: by id; the pooled ones too.
-        statuses: all states of each transaction, in order.
-        preconfirmations: all that were announced, in order.
+        statuses: all states of all transactions.
         by_owner: heights and ids of each owner's confirmed transactions.
     """
 
@@ -91,10 +84,9 @@ class Chain:
         self.ledger = Ledger(base_asset_id)
         self.blocks: list[Block] = [Block(height=0)]
         self.transactions: dict[str, Transaction] = {}
-        self.statuses: dict[str, list[Status]] = {}
-        self.preconfirmations: list[Status] = []
+        self.statuses = StatusLog()
         self.by_owner: dict[Address, list[tuple[BlockHeight, str]]] = {}
-        self._pool: list[_Pooled] = []
+        self._pool = Pool()
         self._arriving: list[Message] = []
         self._da_height = 0
         self._numbers = itertools.count(1)
@@ -158,9 +150,7 @@ class Chain:
             payer = payment.sender
             if payer is None:
                 payer = self._fill_faucet(payment.asset_id, payment.amount)
-            inputs = self.ledger.select(
-                payer, payment.asset_id, payment.amount, self._spent_in_pool()
-            )
+            inputs = self.ledger.select(payer, payment.asset_id, payment.amount, self._pool.spent())
             change = sum(spent.amount for spent in inputs) - payment.amount
             outputs = (
                 Output(payment.kind, payment.to, payment.asset_id, payment.amount),
@@ -181,8 +171,8 @@ class Chain:
                 )
             self.ledger.check_unspent(transaction)
             self.transactions[transaction.transaction_id] = transaction
-            self._pool.append(_Pooled(transaction, failure))
-            self._note(transaction, StatusKind.SUBMITTED)
+            self._pool.add(Pooled(transaction, failure))
+            self.statuses.note(transaction, StatusKind.SUBMITTED)
 
     def preconfirm(self, transaction_id: str) -> None:
         """Announce a pooled transaction's outcome before its block: balances do not know it.
@@ -191,12 +181,12 @@ class Chain:
             InvalidValueError: the pool does not hold it.
         """
         with self._lock:
-            index, pooled = self._pooled(transaction_id)
+            index, pooled = self._pool.find(transaction_id)
             kind = StatusKind.PRECONFIRMED_SUCCESS
-            if pooled.failure is not None:
+            if pooled.fails:
                 kind = StatusKind.PRECONFIRMED_FAILURE
-            transaction = settled(pooled.transaction, failed=pooled.failure is not None)
-            self._note(transaction, kind, self.height + 1, index, pooled.failure or "")
+            transaction = settled(pooled.transaction, failed=pooled.fails)
+            self.statuses.note(transaction, kind, self.height + 1, index, pooled.failure or "")
 
     def squeeze_out(self, transaction_id: str, reason: str) -> None:
         """Drop a transaction from the pool: it will never be in a block.
@@ -205,9 +195,7 @@ class Chain:
             InvalidValueError: the pool does not hold it.
         """
         with self._lock:
-            index, pooled = self._pooled(transaction_id)
-            del self._pool[index]
-            self._drop(pooled.transaction, reason)
+            self._drop(self._pool.remove(transaction_id).transaction, reason)
 
     def deposit(self, recipient: Address, amount: int, data: str = "0x") -> Message:
         """Let L1 send base asset: it arrives with the next block, without a transaction.
@@ -247,32 +235,30 @@ class Chain:
 
     def status(self, transaction_id: str) -> Status | None:
         """Return a transaction's newest status."""
-        known = self.statuses.get(transaction_id)
+        known = self.statuses.of(transaction_id)
         return known[-1] if known else None
 
     def _produce_block(self, unix_seconds: int) -> None:
         height = self.height + 1
         self.ledger.arrive(self._arriving, height)
-        pool, self._pool = self._pool, []
         executed: list[tuple[Transaction, str | None]] = []
-        for pooled in pool:
+        for pooled in self._pool.drain():
             transaction = self._execute(pooled, height, len(executed))
             if transaction is not None:
                 executed.append((transaction, pooled.failure))
         self._append_block(height, unix_seconds, [transaction for transaction, _ in executed])
         for index, (transaction, failure) in enumerate(executed):
             kind = StatusKind.SUCCESS if failure is None else StatusKind.FAILURE
-            self._note(transaction, kind, height, index, failure or "")
+            self.statuses.note(transaction, kind, height, index, failure or "")
 
-    def _execute(self, pooled: _Pooled, height: BlockHeight, index: int) -> Transaction | None:
-        failed = pooled.failure is not None
-        transaction = settled(pooled.transaction, failed=failed)
+    def _execute(self, pooled: Pooled, height: BlockHeight, index: int) -> Transaction | None:
+        transaction = settled(pooled.transaction, failed=pooled.fails)
         try:
             self.ledger.check_unspent(transaction)
         except InvalidValueError as error:  # another one of the pool was first
             self._drop(transaction, str(error))
             return None
-        self.ledger.apply(transaction, height, index, failed=failed)
+        self.ledger.apply(transaction, height, index, failed=pooled.fails)
         for owner in transaction.parties():
             self.by_owner.setdefault(owner, []).append((height, transaction.transaction_id))
         self.transactions[transaction.transaction_id] = transaction
@@ -283,7 +269,7 @@ class Chain:
     ) -> None:
         mint = Transaction(self._unique("mint"), None, (), block_height=height)
         self.transactions[mint.transaction_id] = mint
-        self._note(mint, StatusKind.SUCCESS, height, len(transactions))
+        self.statuses.note(mint, StatusKind.SUCCESS, height, len(transactions))
         arrived, self._arriving = tuple(self._arriving), []
         self.blocks.append(
             Block(
@@ -298,35 +284,11 @@ class Chain:
 
     def _drop(self, transaction: Transaction, reason: str) -> None:
         del self.transactions[transaction.transaction_id]
-        self._note(transaction, StatusKind.SQUEEZED_OUT, reason=reason)
+        self.statuses.note(transaction, StatusKind.SQUEEZED_OUT, reason=reason)
 
     def _fill_faucet(self, asset_id: AssetId, amount: int) -> Address:
         self.ledger.add_coins(self._unique("faucet"), FAUCET, asset_id, max(amount, 1))
         return FAUCET
 
-    def _spent_in_pool(self) -> set[str]:
-        return {
-            identity(spent) for pooled in self._pool for spent in pooled.transaction.inputs or ()
-        }
-
-    def _pooled(self, transaction_id: str) -> tuple[int, _Pooled]:
-        for index, pooled in enumerate(self._pool):
-            if pooled.transaction.transaction_id == transaction_id:
-                return index, pooled
-        raise InvalidValueError(f"no such transaction in the pool: {transaction_id}")
-
     def _unique(self, what: str) -> str:
         return digest(what, self.chain_id, next(self._numbers))
-
-    def _note(
-        self,
-        transaction: Transaction,
-        kind: StatusKind,
-        height: BlockHeight | None = None,
-        index: int = 0,
-        reason: str = "",
-    ) -> None:
-        status = Status(kind, transaction, int(time.time()), height, index, reason)
-        self.statuses.setdefault(transaction.transaction_id, []).append(status)
-        if kind in PRECONFIRMATIONS:
-            self.preconfirmations.append(status)

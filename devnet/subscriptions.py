@@ -78,7 +78,7 @@ async def _statuses(
         view.renew()
         known = [
             (number, status)
-            for number, status in enumerate(list(view.chain.statuses.get(transaction_id, ())))
+            for number, status in enumerate(view.chain.statuses.of(transaction_id))
             if _is_visible(status, view)
         ]
         following = known[-1:] if shown < 0 else [entry for entry in known if entry[0] > shown]
@@ -103,10 +103,10 @@ async def _final(statuses: AsyncIterator[Status]) -> AsyncIterator[Status]:
 
 
 async def _preconfirmations(view: ReadView) -> AsyncIterator[Status]:
-    shown = len(view.chain.preconfirmations)
+    shown = len(view.chain.statuses.preconfirmations)
     while True:
         view.renew()
-        for status in view.chain.preconfirmations[shown:]:
+        for status in view.chain.statuses.preconfirmations[shown:]:
             shown += 1
             yield status
         await asyncio.sleep(_POLL_SECONDS)

@@ -31,8 +31,7 @@ _RETURN = {"receiptType": "RETURN", "id": ZERO_32_BYTES, "val": "1", "pc": "0", 
 
 def visible_status(view: ReadView, transaction_id: str) -> Status | None:
     """Return the newest status that a node at this height knows."""
-    known = view.chain.statuses.get(transaction_id, ())
-    for status in reversed(list(known)):
+    for status in reversed(view.chain.statuses.of(transaction_id)):
         if not status.is_final or (status.block_height or 0) <= view.on_chain_height:
             return status
     return None

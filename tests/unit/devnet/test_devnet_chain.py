@@ -102,7 +102,7 @@ def test_a_pooled_transaction_changes_nothing_until_its_block(chain: Chain) -> N
     assert (amount(chain, BOB, TOKEN), chain.pool_size) == (None, 1)
     chain.produce_blocks()
     assert (amount(chain, BOB, TOKEN), chain.pool_size) == (5, 0)
-    kinds = [status.kind for status in chain.statuses[transaction.transaction_id]]
+    kinds = [status.kind for status in chain.statuses.of(transaction.transaction_id)]
     assert kinds == [StatusKind.SUBMITTED, StatusKind.PRECONFIRMED_SUCCESS, StatusKind.SUCCESS]
 
 
