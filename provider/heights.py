@@ -22,23 +22,24 @@ class HeightFloor:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._floor: BlockHeight = 0
-        self._confirmed_at = clock()
-        self._since: BlockHeight = 0
+        self._doubted_at: float | None = None
+        self._shown_since: BlockHeight = 0
 
     @property
     def height(self) -> BlockHeight:
         """The highest height shown, or what replaced it when nobody confirmed it."""
-        if self._clock() - self._confirmed_at > UNCONFIRMED_SECONDS:
-            self._floor, self._since = min(self._floor, self._since), 0
-            self._confirmed_at = self._clock()
         return self._floor
 
     def saw(self, height: BlockHeight | None) -> None:
         """Take note of a height that a node named, in an answer or in a refusal."""
         if height is None:
             return
-        if height >= self.height:
-            self._floor, self._since = height, 0
-            self._confirmed_at = self._clock()
-        else:
-            self._since = max(self._since, height)
+        if height >= self._floor:
+            self._floor, self._doubted_at, self._shown_since = height, None, 0
+            return
+        now = self._clock()
+        self._doubted_at = now if self._doubted_at is None else self._doubted_at
+        self._shown_since = max(self._shown_since, height)
+        # Silence is no doubt: only nodes that keep naming less make us give a height up.
+        if now - self._doubted_at > UNCONFIRMED_SECONDS:
+            self._floor, self._doubted_at, self._shown_since = self._shown_since, None, 0

@@ -57,6 +57,11 @@ class PageSource:
     base_asset_id: AssetId
     listed: ListedAssets
 
+    @property
+    def can_compare_lists(self) -> bool:
+        """True when the list may not be shorter than before: indexed, and no step back in time."""
+        return self.limits.indexation and self.envelope.height is not None
+
 
 @dataclass(slots=True)
 class VaultReading:
@@ -177,7 +182,7 @@ class VaultReading:
                 sent_height=source.sent_height,
                 height=source.envelope.height,
             )
-            if balances is not None and source.limits.indexation:
+            if balances is not None and source.can_compare_lists:
                 listed = (balance.asset_id for balance in balances)
                 source.listed.check(self.address, listed, source.base_asset_id)
         except ProviderError as error:
