@@ -70,6 +70,26 @@ def up_command() -> None:
         _tell("stopped")
 
 
+def seed_command(
+    devnet: Annotated[
+        str | None, typer.Option(help="A simulated node's origin: http://host:port")
+    ] = None,
+    user: Annotated[int, typer.Option(help="The same number is the same user.")] = 1,
+) -> None:
+    """Add a user with ten vaults to DATABASE_URL, and say how to ask for his balances.
+
+    Tables are created in a database that has none. With --devnet the vaults get coins there.
+    A second call with the same number changes nothing in the database.
+    """
+    from rich.console import Console
+
+    from cli.seed import seed
+
+    settings = current_settings()
+    configure_logging("WARNING", as_json=False)
+    asyncio.run(seed(settings, Console(), number=user, devnet=devnet))
+
+
 def api_command() -> None:
     """Serve the read API (API_HOST, API_PORT)."""
     from api.server import serve

@@ -6,7 +6,13 @@ import sys
 
 import typer
 
-from cli.commands import api_command, config_command, demo_command, up_command
+from cli.commands import (
+    api_command,
+    config_command,
+    demo_command,
+    seed_command,
+    up_command,
+)
 from devnet.__main__ import devnet_command
 from domain.errors import BalanceCacheError
 
@@ -21,6 +27,7 @@ app.command("demo")(demo_command)
 app.command("up")(up_command)
 app.command("api")(api_command)
 app.command("devnet")(devnet_command)
+app.command("seed")(seed_command)
 app.command("config")(config_command)
 
 

@@ -19,17 +19,12 @@ import httpx
 
 from cli.children import Child, Children
 from config.settings import Settings
-from domain.errors import RegistryUnavailableError, UnknownUserError
 from domain.networks import Network
-from registry.seed import SeededUser, seed_user
-from registry.store import Registry
 from supervisor.ports import free_port, is_listening
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 
 SIMULATED_NETWORKS = ((9889, "mainnet (simulated)"), (0, "testnet (simulated)"))
 """Chain ids and names of the simulated networks: Fuel's own, 0 included."""
-
-_NOBODY = "00000000-0000-4000-8000-000000000000"
 
 NODE_LATENCY_MS = 500
 """How long a simulated node takes for a request: what the design started from."""
@@ -160,32 +155,6 @@ class System:
         return self.children.start(
             name, ["cli.main", "api"], {**self.environment, **address, **environment}
         )
-
-    async def create_tables(self) -> None:
-        """Create the tables in a database that has none; Bako's own are left as they are."""
-        registry = Registry.open(self.settings.database_url)
-        try:
-            if not await _has_tables(registry):
-                await registry.create_schema()
-        finally:
-            await registry.close()
-
-    async def seed(self, seed: int) -> SeededUser:
-        """Add a user with ten vaults, signed in on the first network."""
-        await self.create_tables()
-        return await seed_user(
-            self.settings.database_url, self.settings.fuel_networks[0], seed=seed
-        )
-
-
-async def _has_tables(registry: Registry) -> bool:
-    try:
-        await registry.addresses_of_user(_NOBODY)
-    except UnknownUserError:
-        return True
-    except RegistryUnavailableError:
-        return False
-    return True
 
 
 def wait_consuming(children: Children, worker: Child) -> None:

@@ -10,7 +10,7 @@ from secrets import randbelow, token_hex
 from rich.console import Console
 
 from cli.demo.nodes import SimulatedNode
-from cli.demo.stage import BASE_ASSET, starting_coins
+from cli.seed import BASE_ASSET, as_the_user, give_coins, seed_registry
 from cli.system import Simulation, System, wait_answering, wait_consuming
 from config.settings import Settings
 from registry.seed import SeededUser
@@ -57,11 +57,9 @@ async def _populate(system: System) -> SeededUser | None:
     """
     if not system.simulations and "database_url" in system.given.model_fields_set:
         return None
-    user = await system.seed(randbelow(2**31))
+    user = await seed_registry(system.settings, randbelow(2**31))
     for simulation in system.simulations:
-        node = SimulatedNode(simulation)
-        await node.give({address: starting_coins() for address in user.addresses})
-        await node.close()
+        await give_coins(SimulatedNode(simulation.origin), user.addresses)
     return user
 
 
@@ -83,25 +81,12 @@ def _say_what_to_try(
         f"  curl {api}/ready",
     ]
     if user is not None:
-        lines += _as_the_user(api, user)
+        lines += as_the_user(api, user)
         key = system.environment.get("INTERNAL_API_KEY", "one of yours")
         for simulation in system.simulations[:1]:
             lines += _a_transaction(api, simulation, user, key)
     for line in [*lines, "", "Ctrl-C ends everything."]:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def _as_the_user(api: str, user: SeededUser) -> list[str]:
-    curl = '  curl -H "Authorization: $TOKEN" -H "signeraddress: $USER"'
-    return [
-        "",
-        "As the user who owns ten vaults:",
-        "",
-        f"  TOKEN={user.token}",
-        f"  USER={user.user_address}",
-        f"{curl} {api}/user/allocation",
-        f"{curl} {api}/predicate/reserved-coins/{user.predicate_ids[0]}",
-    ]
 
 
 def _a_transaction(api: str, simulation: Simulation, user: SeededUser, key: str) -> list[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import structlog
 
-from domain.errors import UnknownNetworkError
+from domain.errors import CacheUnavailableError, UnknownNetworkError
+from domain.values import Address
 from tasks import operations
 from tasks.declare import Follow, UnfinishedError, declare_task
 from tasks.names import INVALIDATE, REFILL, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report
+
+_REFILL_SECONDS = 12.0
+"""How long an invalidation waits for its own refill before that becomes a task of its own."""
 
 _log = structlog.get_logger("tasks")
 
@@ -49,11 +54,10 @@ async def invalidate(
     if not parts.settings.enable_balance_cache:
         _log.info("task.switched_off", task=INVALIDATE, by="ENABLE_BALANCE_CACHE=false")
         return ()
-    return [
-        follow
-        for each in chain_ids
-        for follow in await _refilled_or_followed(parts, wanted, each, height)
-    ]
+    follows = await asyncio.gather(
+        *(_refilled_or_followed(parts, wanted, each, height) for each in chain_ids)
+    )
+    return [follow for some in follows for follow in some]
 
 
 @declare_task(
@@ -97,13 +101,18 @@ def _chains(parts: Parts, chain_id: int | None) -> tuple[int, ...]:
 
 
 async def _refilled_or_followed(
-    parts: Parts, addresses: Sequence[str], chain_id: int, height: int | None
+    parts: Parts, addresses: Sequence[Address], chain_id: int, height: int | None
 ) -> Sequence[Follow]:
-    """Refill now; a failure is a follow-up, because the invalidation itself is done."""
-    report = await operations.refill_invalidated(
-        parts.reader(chain_id), parts.cache, addresses, block_height=height or 0
-    )
-    log_report("invalidation.refilled", chain_id, report, block_height=height)
-    if not report.remaining:
-        return ()
-    return [Follow(REFILL, (list(report.remaining), chain_id, height), Queue.INVALIDATION)]
+    """Refill now; whatever fails is a follow-up, because the invalidation itself is done."""
+    left = tuple(addresses)
+    try:
+        async with asyncio.timeout(_REFILL_SECONDS):
+            report = await operations.refill_invalidated(
+                parts.reader(chain_id), parts.cache, addresses, block_height=height or 0
+            )
+        log_report("invalidation.refilled", chain_id, report, block_height=height)
+        left = report.remaining
+    except (CacheUnavailableError, TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        _log.warning("invalidation.refill_follows", chain_id=chain_id, reason=reason)
+    return [Follow(REFILL, (list(left), chain_id, height), Queue.INVALIDATION)] if left else []

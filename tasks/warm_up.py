@@ -65,8 +65,8 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
 def _subtask(batch: operations.Batch) -> Follow:
     return Follow(
         WARM_PREDICATES,
-        (list(batch.addresses), batch.chain_id),
-        Queue.REFRESH if batch.later else Queue.WARMUP,
+        (list(batch.addresses), batch.chain_id, batch.later),
+        _queue(later=batch.later),
         WARMUP_EXPIRES_SECONDS,
     )
 
@@ -79,9 +79,12 @@ def _subtask(batch: operations.Batch) -> Follow:
     retries=5,
 )
 async def warm_predicates(
-    parts: Parts, addresses: Sequence[str], chain_id: int
+    parts: Parts, addresses: Sequence[str], chain_id: int, later: bool = False
 ) -> Sequence[Follow]:
-    """Fetch these predicates on one network: one node request, at most `BATCH_SIZE` of them."""
+    """Fetch these predicates on one network: one node request, at most `BATCH_SIZE` of them.
+
+    What is `later` than a login may have at once goes behind other calls to the node, too.
+    """
     if _switched_off(parts, WARM_PREDICATES):
         return ()
     wanted = operations.parse_addresses(addresses)
@@ -91,14 +94,15 @@ async def warm_predicates(
         reader,
         parts.cache,
         mine,
-        lane=Queue.WARMUP.lane,
+        lane=_queue(later=later).lane,
         skip_fresh=parts.settings.warmup_skip_cached,
     )
     log_report("warm_up.fetched", chain_id, report)
     if report.remaining:
         left = [*report.remaining, *(address for batch in others for address in batch)]
-        raise UnfinishedError(report.reason, (left, chain_id))
-    return [
-        Follow(WARM_PREDICATES, (list(b), chain_id), Queue.WARMUP, WARMUP_EXPIRES_SECONDS)
-        for b in others
-    ]
+        raise UnfinishedError(report.reason, (left, chain_id, later))
+    return [_subtask(operations.Batch(chain_id, batch, later)) for batch in others]
+
+
+def _queue(*, later: bool) -> Queue:
+    return Queue.REFRESH if later else Queue.WARMUP

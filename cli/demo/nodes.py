@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from cli.system import Simulation
 from domain.values import Address, AssetId, BlockHeight
 
 _SECONDS = 10.0
@@ -25,9 +24,9 @@ class Confirmed:
 class SimulatedNode:
     """One simulated node."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self.chain_id = simulation.chain_id
-        self._client = httpx.AsyncClient(base_url=f"{simulation.origin}/devnet/", timeout=_SECONDS)
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self._client = httpx.AsyncClient(base_url=f"{origin}/devnet/", timeout=_SECONDS)
 
     async def close(self) -> None:
         """Give the connection back."""
@@ -62,6 +61,6 @@ class SimulatedNode:
         return response.json()
 
 
-async def total_requests(nodes: Sequence[SimulatedNode]) -> int:
+async def total_requests(nodes: Iterable[SimulatedNode]) -> int:
     """Return how many GraphQL requests all nodes have got so far."""
     return sum([await node.requests() for node in nodes])

@@ -13,6 +13,7 @@ from cli.demo import steps
 from cli.demo.figures import Figures
 from cli.demo.stage import Ports, Stage, set_stage
 from cli.demo.timeline import Timeline
+from cli.seed import seed_registry
 from cli.system import NODE_LATENCY_MS, System, wait_answering, wait_consuming
 from config.settings import Settings
 from registry.seed import SeededUser
@@ -43,7 +44,7 @@ async def play(given: Settings, console: Console) -> Figures:
     with System(given, overrides=DEMO_LIVES) as system:
         programs = _Programs.start(system)
         # Vaults of this run alone, so that a cache in use holds nothing of an earlier one.
-        user = await system.seed(randbelow(2**31))
+        user = await seed_registry(system.settings, randbelow(2**31))
         programs.wait(system, timeline)
         async with set_stage(system, user, timeline, programs.ports) as stage:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,17 +12,14 @@ from cli.demo.dashboard import Dashboard
 from cli.demo.nodes import SimulatedNode
 from cli.demo.timeline import Timeline
 from cli.errors import StepFailedError
+from cli.seed import give_coins
 from cli.system import System
-from devnet.options import BASE_ASSET_ID
 from domain.ports import BalanceCache, TaskPublisher
-from domain.values import Address, AssetId, ChainId, Fresh, StoredSnapshot
+from domain.values import Address, ChainId, Fresh, StoredSnapshot
 from registry.seed import SeededUser
 from runtime.assembly import Runtime
 from tasks.publisher import open_publisher
 
-BASE_ASSET: AssetId = BASE_ASSET_ID
-OTHER_ASSET: AssetId = "0x" + "5d" * 32
-STARTING_AMOUNT = 1_000_000_000
 _PAUSE_SECONDS = 0.02
 _PUBLISH_SECONDS = 5.0
 """The demo's user waits for the broker; a web request would not (100 ms)."""
@@ -35,7 +32,7 @@ class Stage:
     Attributes:
         children: the running programs.
         user: who owns the ten vaults.
-        nodes: the simulated nodes; the dashboard shows the first one's network.
+        nodes: the simulated nodes by chain id; the dashboard shows the first one's network.
         without_cache: the API with ENABLE_BALANCE_CACHE=false.
         with_cache: the API as it is meant to be.
         publisher: how tasks are enqueued.
@@ -45,7 +42,7 @@ class Stage:
 
     children: Children
     user: SeededUser
-    nodes: Sequence[SimulatedNode]
+    nodes: Mapping[ChainId, SimulatedNode]
     without_cache: Dashboard
     with_cache: Dashboard
     publisher: TaskPublisher
@@ -55,7 +52,7 @@ class Stage:
     @property
     def chain_id(self) -> ChainId:
         """The network that the dashboard shows."""
-        return self.nodes[0].chain_id
+        return next(iter(self.nodes))
 
     async def fresh(self, chain_id: ChainId) -> dict[Address, StoredSnapshot]:
         """Return what the cache holds as fresh of the user's vaults."""
@@ -94,10 +91,10 @@ async def set_stage(
 ) -> AsyncIterator[Stage]:
     """Open the eyes and hands of the demo, and fill the simulated accounts."""
     async with AsyncExitStack() as stack:
-        nodes = [SimulatedNode(simulation) for simulation in system.simulations]
-        for node in nodes:
+        nodes = {s.chain_id: SimulatedNode(s.origin) for s in system.simulations}
+        for node in nodes.values():
             stack.push_async_callback(node.close)
-            await node.give({address: starting_coins() for address in user.addresses})
+            await give_coins(SimulatedNode(node.origin), user.addresses)
         dashboards = [
             Dashboard(f"http://127.0.0.1:{port}", user) for port in (ports.uncached, ports.cached)
         ]
@@ -118,8 +115,3 @@ async def set_stage(
             cache=runtime.cache,
             timeline=timeline,
         )
-
-
-def starting_coins() -> list[tuple[AssetId, int]]:
-    """Return what each simulated vault holds at the beginning."""
-    return [(BASE_ASSET, STARTING_AMOUNT), (OTHER_ASSET, STARTING_AMOUNT)]

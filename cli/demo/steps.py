@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from cli.demo.dashboard import VaultView
 from cli.demo.figures import After, Before, Refresh, Transaction, Warmup
 from cli.demo.nodes import Confirmed, total_requests
-from cli.demo.stage import BASE_ASSET, STARTING_AMOUNT, Stage
+from cli.demo.stage import Stage
 from cli.errors import StepFailedError
+from cli.seed import BASE_ASSET, STARTING_AMOUNT
 from domain.values import Fresh
 from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
 
@@ -21,10 +22,10 @@ _REFRESH_SECONDS = 30.0
 
 async def load_without_cache(stage: Stage) -> Before:
     """Step 1: each vault's card asks the node, one after another."""
-    calls = await total_requests(stage.nodes)
+    calls = await total_requests(stage.nodes.values())
     with stage.timeline.waiting("loading the dashboard", _requests(stage)) as advance:
         seconds = await stage.without_cache.load(advance)
-    calls = await total_requests(stage.nodes) - calls
+    calls = await total_requests(stage.nodes.values()) - calls
     if calls < len(stage.user.addresses):
         raise StepFailedError(f"the dashboard without cache made {calls} node calls only")
     return Before(seconds, calls)
@@ -32,7 +33,7 @@ async def load_without_cache(stage: Stage) -> Before:
 
 async def log_in(stage: Stage) -> Warmup:
     """Step 2: the login's task warms every vault on every network."""
-    calls = await total_requests(stage.nodes)
+    calls = await total_requests(stage.nodes.values())
     predicates = len(stage.user.addresses)
     started = time.monotonic()
     await stage.publisher.send(
@@ -44,21 +45,21 @@ async def log_in(stage: Stage) -> Warmup:
     with stage.timeline.waiting("warming vaults", predicates * len(stage.nodes)) as advance:
 
         async def all_warm() -> bool:
-            warm = sum([len(await stage.fresh(node.chain_id)) for node in stage.nodes])
+            warm = sum([len(await stage.fresh(chain_id)) for chain_id in stage.nodes])
             advance(warm)
             return warm == predicates * len(stage.nodes)
 
         await stage.until("all vaults warm", all_warm, seconds=_WARM_SECONDS)
     seconds = time.monotonic() - started
-    return Warmup(seconds, predicates, await total_requests(stage.nodes) - calls)
+    return Warmup(seconds, predicates, await total_requests(stage.nodes.values()) - calls)
 
 
 async def load_with_cache(stage: Stage) -> After:
     """Step 3: the same dashboard, out of the cache alone."""
-    calls = await total_requests(stage.nodes)
+    calls = await total_requests(stage.nodes.values())
     with stage.timeline.waiting("loading the dashboard", _requests(stage)) as advance:
         seconds = await stage.with_cache.load(advance)
-    calls = await total_requests(stage.nodes) - calls
+    calls = await total_requests(stage.nodes.values()) - calls
     if calls:
         raise StepFailedError(f"the dashboard with cache made {calls} node calls")
     return After(seconds, calls)
@@ -67,7 +68,9 @@ async def load_with_cache(stage: Stage) -> After:
 async def confirm_transaction(stage: Stage) -> Transaction:
     """Step 4: a transaction between two vaults; both must read right, and never wrong as fresh."""
     sender, receiver = stage.user.addresses[:2]
-    confirmed = await stage.nodes[0].transfer(sender, receiver, BASE_ASSET, _TRANSFERRED)
+    confirmed = await stage.nodes[stage.chain_id].transfer(
+        sender, receiver, BASE_ASSET, _TRANSFERRED
+    )
     started = time.monotonic()
     await stage.publisher.send(
         INVALIDATE,

@@ -43,10 +43,7 @@ def amount(api: str, headers: dict[str, str], program: Program) -> int:
     return sum(int(row["amount"], 16) for row in body["totalBalance"] if row["assetId"] == asset_id)
 
 
-@pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])
-def test_up_answers_as_it_says_and_ends_every_program(
-    tmp_path: Path, stop_signal: signal.Signals
-) -> None:
+def test_up_answers_as_it_says_and_ends_every_program(tmp_path: Path) -> None:
     with running(tmp_path, "up") as program:
         program.wait_for("Ctrl-C ends everything")
         api = printed(program, r"API +(http://\S+)")
@@ -59,7 +56,7 @@ def test_up_answers_as_it_says_and_ends_every_program(
         assert wait_until(lambda: amount(api, headers, program) == 999_999_000, seconds=20)
         flower = httpx.get(printed(program, r"Flower +(http://\S+)"), timeout=20)
         started = program.left_behind()
-        program.process.send_signal(stop_signal)
+        program.process.send_signal(signal.SIGINT)
 
         assert program.end() == 0
         assert allocation.status_code == 200
@@ -68,4 +65,16 @@ def test_up_answers_as_it_says_and_ends_every_program(
         assert flower.status_code == 200
         assert any("flower" in line for line in started)
         assert any("beat" in line for line in started)
+        assert program.leaves_nothing(), program.left_behind()
+
+
+def test_up_that_is_told_to_end_while_it_starts_ends_every_program(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as program:
+        assert wait_until(
+            lambda: any("flower" in line for line in program.left_behind()), seconds=60
+        )
+        program.process.send_signal(signal.SIGTERM)
+
+        assert program.end() == 0
+        assert "Ctrl-C" not in program.output()
         assert program.leaves_nothing(), program.left_behind()

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -13,7 +14,10 @@ from pydantic import SecretStr
 from cli.demo.figures import After, Before, Figures, Refresh, Transaction, Warmup
 from cli.show_config import shown
 from config.settings import Settings
+from devnet.options import DevnetOptions
+from devnet.server import DevnetServer
 from domain.networks import Network
+from supervisor.ports import free_port
 from tests.process_support import clean_environment
 
 
@@ -32,7 +36,7 @@ def test_help_names_every_command() -> None:
     result = balance_cache("--help")
 
     assert result.returncode == 0
-    for command in ("demo", "up", "api", "devnet", "config"):
+    for command in ("demo", "up", "api", "devnet", "seed", "config"):
         assert f" {command} " in result.stdout
 
 
@@ -70,6 +74,28 @@ def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str) -> Non
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert variable in result.stderr
+
+
+def test_a_seeded_user_is_the_same_the_second_time(tmp_path: Path) -> None:
+    database = {"DATABASE_URL": f"sqlite:///{tmp_path / 'registry.sqlite3'}"}
+    with DevnetServer(DevnetOptions(port=0, block_seconds=0)) as node:
+        origin = node.url.removesuffix("/v1/graphql")
+        first = balance_cache("seed", "--devnet", origin, **database)
+        second = balance_cache("seed", **database)
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "TOKEN=0x" in first.stdout
+    assert first.stdout == second.stdout
+
+
+def test_a_node_that_is_not_there_is_named(tmp_path: Path) -> None:
+    database = {"DATABASE_URL": f"sqlite:///{tmp_path / 'registry.sqlite3'}"}
+    origin = f"http://127.0.0.1:{free_port()}"
+    result = balance_cache("seed", "--devnet", origin, **database)
+
+    assert result.returncode == 2
+    assert origin in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", ["api", "devnet"])
