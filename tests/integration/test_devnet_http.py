@@ -278,6 +278,31 @@ def test_blocks_tell_whose_balances_changed(devnet: DevnetServer, client: httpx.
     assert first["header"]["eventInboxRoot"] == empty != second["header"]["eventInboxRoot"]
 
 
+def test_blocks_are_made_by_a_mutation(devnet: DevnetServer, client: httpx.Client) -> None:
+    made = (
+        "mutation($n:U32!,$t:Tai64Timestamp){produceBlocks(blocksToProduce:$n,startTimestamp:$t)}"
+    )
+    assert graphql(client, devnet.url, made, n="2")["data"] == {"produceBlocks": "2"}
+    later = str(2**62 + 10 + devnet.chain.blocks[-1].unix_seconds + 1000)
+    assert graphql(client, devnet.url, made, n="1", t=later)["data"] == {"produceBlocks": "3"}
+    query = "{chain{latestBlock{header{time}}}}"
+    latest = graphql(client, devnet.url, query)["data"]["chain"]["latestBlock"]
+    assert latest["header"]["time"] == later
+    refused = graphql(client, devnet.url, made, n="1", t=str(2**62 + 10))
+    assert refused["errors"][0]["message"] == "The block timestamp should monotonically increase"
+    assert "at most" in graphql(client, devnet.url, made, n="4294967295")["errors"][0]["message"]
+    assert devnet.chain.height == 3
+
+
+def test_what_is_no_transaction_is_not_submitted(
+    devnet: DevnetServer, client: httpx.Client
+) -> None:
+    answer = graphql(client, devnet.url, 'mutation{submit(tx:"0x00"){id}}')
+    assert answer["data"] is None
+    assert answer["errors"][0]["path"] == ["submit"]
+    assert devnet.chain.pool_size == 0
+
+
 def test_messages_are_listed_until_they_are_spent(
     devnet: DevnetServer, client: httpx.Client
 ) -> None:
