@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -17,6 +18,17 @@ from api.sessions import Authentication
 from config.settings import Settings
 from domain.ports import TaskPublisher
 from runtime.assembly import Runtime
+
+
+class _Application(FastAPI):
+    """Documents its errors as the problems that they are."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of all routes."""
+        schema = super().openapi()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = problems.Problem.model_json_schema()
+        return schema
 
 
 def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> FastAPI:
@@ -42,7 +54,7 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
         finally:
             await runtime.close()
 
-    app = FastAPI(
+    app = _Application(
         title="balance-cache",
         description="Balances of Fuel vaults, correct and warm.",
         lifespan=lifespan,

@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from api.context import CallerDependency, Parts, PartsDependency
-from api.problems import MEDIA_TYPE, Problem
+from api.context import CredentialsDependency, Parts, PartsDependency, ReadQuery
+from api.problems import ProblemError, documented
 from api.representation import AllocationAnswer, ReservedCoinsAnswer
-from api.sessions import Caller
+from api.sessions import Caller, ServiceCaller
 from api.vaults import Vault, allocation_answer, read_vaults, reserved_coins_answer
+from domain.networks import Network
 from registry.records import PredicateRecord
 
 _DEFAULT_LIMIT = 5
 _HIGHEST_LIMIT = 50
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of a route's errors."""
-    body = {"model": Problem, "content": {MEDIA_TYPE: {}}}
-    return dict.fromkeys(statuses, body)
+router = APIRouter(tags=["balances"], responses=documented(401, 403, 404, 422, 429, 503))
 
 
-router = APIRouter(tags=["balances"], responses=problems(401, 404, 422, 503))
-
-
-class NoQuery(BaseModel):
-    """No query parameter is known here; a misspelt one must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class LimitQuery(NoQuery):
+class LimitQuery(ReadQuery):
     """How many vaults the list shows; totals are always over all."""
 
     limit: int = Field(default=_DEFAULT_LIMIT, ge=1, le=_HIGHEST_LIMIT)
@@ -47,12 +36,13 @@ class LimitQuery(NoQuery):
 @router.get("/api/predicate/{predicate_id}/reserved-coins", include_in_schema=False)
 async def reserved_coins(
     predicate_id: UUID,
-    caller: CallerDependency,
+    credentials: CredentialsDependency,
     parts: PartsDependency,
-    _: Annotated[NoQuery, Query()],
+    query: Annotated[ReadQuery, Query()],
 ) -> ReservedCoinsAnswer:
     """What one vault holds, what is reserved of it, and what it is worth."""
-    record = await _own_predicate(parts, predicate_id, caller)
+    caller = await credentials.caller(parts, query)
+    record = await _predicate(parts, predicate_id, caller)
     [vault] = await _vaults(parts, [record], caller)
     return reserved_coins_answer(vault, await parts.prices.of_chain(caller.chain_id))
 
@@ -61,42 +51,63 @@ async def reserved_coins(
 @router.get("/api/predicate/{predicate_id}/allocation", include_in_schema=False)
 async def predicate_allocation(
     predicate_id: UUID,
-    caller: CallerDependency,
+    credentials: CredentialsDependency,
     parts: PartsDependency,
     query: Annotated[LimitQuery, Query()],
 ) -> AllocationAnswer:
     """How one vault's money is spread over assets."""
-    record = await _own_predicate(parts, predicate_id, caller)
+    caller = await credentials.caller(parts, query)
+    record = await _predicate(parts, predicate_id, caller)
     return await _allocation(parts, [record], caller, query.limit)
 
 
 @router.get("/user/allocation")
 @router.get("/api/user/allocation", include_in_schema=False)
 async def user_allocation(
-    caller: CallerDependency, parts: PartsDependency, query: Annotated[LimitQuery, Query()]
+    credentials: CredentialsDependency,
+    parts: PartsDependency,
+    query: Annotated[LimitQuery, Query()],
 ) -> AllocationAnswer:
     """How all of a user's money is spread over assets and vaults."""
+    caller = await credentials.caller(parts, query)
+    if caller.user_id is None:
+        raise ProblemError(422, "Invalid request", "A service caller must give userId.")
     records = await parts.runtime.registry.predicates_of_user(caller.user_id)
     return await _allocation(parts, records, caller, query.limit)
 
 
-async def _own_predicate(parts: Parts, predicate_id: UUID, caller: Caller) -> PredicateRecord:
-    return await parts.runtime.registry.predicate_of_user(
-        str(predicate_id), caller.user_id, caller.user_address
-    )
+async def _predicate(
+    parts: Parts, predicate_id: UUID, caller: Caller | ServiceCaller
+) -> PredicateRecord:
+    registry = parts.runtime.registry
+    if isinstance(caller, ServiceCaller):
+        return await registry.predicate(str(predicate_id))
+    return await registry.predicate_of_user(str(predicate_id), caller.user_id, caller.user_address)
 
 
 async def _allocation(
-    parts: Parts, records: Sequence[PredicateRecord], caller: Caller, limit: int
+    parts: Parts, records: Sequence[PredicateRecord], caller: Caller | ServiceCaller, limit: int
 ) -> AllocationAnswer:
     vaults = await _vaults(parts, records, caller)
     return allocation_answer(vaults, await parts.prices.of_chain(caller.chain_id), limit)
 
 
-async def _vaults(parts: Parts, records: Sequence[PredicateRecord], caller: Caller) -> list[Vault]:
+async def _vaults(
+    parts: Parts, records: Sequence[PredicateRecord], caller: Caller | ServiceCaller
+) -> list[Vault]:
     runtime = parts.runtime
     reader = runtime.reader(caller.chain_id)
-    # A session without an address of its network means the configured one.
-    url = caller.network_url or reader.network.public_url
-    reservations = await runtime.registry.reserved_coins([r.predicate_id for r in records], [url])
+    reservations = await runtime.registry.reserved_coins(
+        [record.predicate_id for record in records], _network_urls(caller, reader.network)
+    )
     return await read_vaults(records, reservations, reader, runtime.settings.read_wait_seconds)
+
+
+def _network_urls(caller: Caller | ServiceCaller, network: Network) -> Sequence[str]:
+    """Return what a pending transaction must say to be on this caller's network.
+
+    Bako compares with the URL of the session. Who has none means the configured ones.
+    """
+    if isinstance(caller, Caller) and caller.network_url:
+        return [caller.network_url]
+    return network.urls

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Security
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.internal.guard import Guard
 from api.prices import Prices
-from api.sessions import Authentication, Caller
+from api.problems import ProblemError
+from api.sessions import Authentication, Caller, ServiceCaller
 from domain.ports import TaskPublisher
 from runtime.assembly import Runtime
 
@@ -42,13 +45,64 @@ def parts_of(request: Request) -> Parts:
 PartsDependency = Annotated[Parts, Depends(parts_of)]
 
 
-async def caller_of(
-    parts: PartsDependency,
+class NoQuery(BaseModel):
+    """No query parameter is known here; a misspelt one must not be ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ReadQuery(NoQuery):
+    """What may stand in the query of every read path."""
+
+    chain_id: int | None = Field(
+        default=None,
+        alias="chainId",
+        ge=0,
+        lt=2**64,
+        description="For service callers: which network. A user's session decides it himself.",
+    )
+    user_id: str | None = Field(
+        default=None,
+        alias="userId",
+        max_length=100,
+        description="For service callers: whose vaults, on /user/allocation.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request says about who sends it."""
+
+    request: Request
+    authorization: str | None
+    signer_address: str | None
+
+    async def caller(self, parts: Parts, query: ReadQuery) -> Caller | ServiceCaller:
+        """Return who reads: a user by his session, or else a service by its key.
+
+        Raises:
+            ProblemError: 401, 403, 429, 503 nobody who may; 422 the query is not for him.
+        """
+        if self.authorization is None and "x-api-key" in self.request.headers:
+            await parts.guard.admit(self.request)
+            if query.chain_id is None:
+                raise ProblemError(422, "Invalid request", "A service caller must give chainId.")
+            return ServiceCaller(query.chain_id, query.user_id)
+        caller = await parts.authentication.caller(self.authorization, self.signer_address)
+        if query.chain_id is not None or query.user_id is not None:
+            detail = "chainId and userId are for service callers."
+            raise ProblemError(422, "Invalid request", detail)
+        return caller
+
+
+def credentials_of(
+    request: Request,
     authorization: Annotated[str | None, Header(description="The session's token.")] = None,
     signeraddress: Annotated[str | None, Header(description="The user's address.")] = None,
-) -> Caller:
-    """Return who is signed in."""
-    return await parts.authentication.caller(authorization, signeraddress)
+    _: Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_error=False))] = None,
+) -> Credentials:
+    """Collect what a request says about who sends it."""
+    return Credentials(request, authorization, signeraddress)
 
 
-CallerDependency = Annotated[Caller, Depends(caller_of)]
+CredentialsDependency = Annotated[Credentials, Depends(credentials_of)]

@@ -40,6 +40,19 @@ class Caller:
     network_url: str
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceCaller:
+    """A service with a key: it may see every vault, and says which network and user it means.
+
+    Attributes:
+        chain_id: which balances it wants.
+        user_id: whose vaults, where the question is about a user.
+    """
+
+    chain_id: ChainId
+    user_id: str | None
+
+
 class CachedSessions(Protocol):
     """Bako's sessions in Redis: the parsed JSON of ``session-{token}``."""
 

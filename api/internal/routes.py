@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.security import APIKeyHeader
 from pydantic import Field
 
-from api.balances import NoQuery, problems
-from api.context import Parts, PartsDependency
+from api.context import NoQuery, Parts, PartsDependency
 from api.internal import actions
 from api.internal.actions import Invalidation
 from api.internal.bodies import (
@@ -22,7 +21,7 @@ from api.internal.bodies import (
     WarmUpBody,
     milliseconds,
 )
-from api.problems import ProblemError
+from api.problems import ProblemError, documented
 from domain.values import parse_address
 
 _MOST_KEYS = 100
@@ -41,7 +40,7 @@ router = APIRouter(
     prefix="/internal",
     tags=["internal"],
     dependencies=[Depends(_admit)],
-    responses=problems(401, 403, 404, 422, 429, 503),
+    responses=documented(401, 403, 404, 422, 429, 503),
 )
 open_router = APIRouter(prefix="/internal", tags=["internal"])
 

@@ -19,6 +19,7 @@ from tests.api_support import (
     CHAIN_ID,
     ETH,
     FUEL,
+    KEY,
     LAST,
     NFT,
     OTHER,
@@ -396,7 +397,7 @@ async def test_switched_off_every_read_goes_to_the_node_and_back_on_needs_no_flu
         invalidated = await client.post(
             "/internal/cache/invalidate",
             json={"predicateAddress": address},
-            headers={"X-API-Key": "internal-key-of-the-tests"},
+            headers={"X-API-Key": KEY},
         )
     on = [(await world.get(path, headers)).json()["freshness"]["source"] for _ in range(2)]
 
@@ -430,3 +431,45 @@ async def test_unknown_paths_and_methods_are_problems_too(world: World) -> None:
     ]
     assert [a.status_code for a in wrong] == [404, 405]
     assert {a.headers["content-type"] for a in wrong} == {"application/problem+json"}
+
+
+async def test_a_service_with_a_key_reads_any_vault_of_the_network_that_it_names(
+    world: World,
+) -> None:
+    user, address = await world.database.add_user(), bytes32()
+    predicate_id = await world.database.add_predicate(user, predicate_address=address)
+    await world.database.add_transaction(
+        predicate_id, [coin(ETH, 1)], network_url=world.network_url
+    )
+    world.give(address, {ETH: 5})
+    key, path = {"X-API-Key": KEY}, f"/predicate/reserved-coins/{predicate_id}"
+
+    vault = await world.get(f"{path}?chainId={CHAIN_ID}", key)
+    everything = await world.get(
+        f"/user/allocation?chainId={CHAIN_ID}&userId={user.user_id}&limit=50", key
+    )
+    refused = {
+        name: (await world.get(where, headers)).status_code
+        for name, where, headers in (
+            ("no chain id", path, key),
+            ("unknown chain", f"{path}?chainId=0", key),
+            ("wrong key", f"{path}?chainId={CHAIN_ID}", {"X-API-Key": "wrong"}),
+            ("no user", f"/user/allocation?chainId={CHAIN_ID}", key),
+            ("nobody", f"/user/allocation?chainId={CHAIN_ID}&userId={uuid4()}", key),
+            ("no vault", f"/predicate/{uuid4()}/allocation?chainId={CHAIN_ID}", key),
+            ("a user", f"{path}?chainId={CHAIN_ID}", await world.sign_in(user)),
+        )
+    }
+
+    assert vault.json()["totalBalance"] == [{"assetId": ETH, "amount": "0x5"}]
+    assert vault.json()["currentBalance"] == [{"assetId": ETH, "amount": "0x4"}]
+    assert [p["id"] for p in everything.json()["predicates"]] == [predicate_id]
+    assert refused == {
+        "no chain id": 422,
+        "unknown chain": 422,
+        "wrong key": 401,
+        "no user": 422,
+        "nobody": 404,
+        "no vault": 404,
+        "a user": 422,
+    }
