@@ -8,6 +8,7 @@ without indexation it costs a flat 40001, so that one fits under the default lim
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 COMPLEXITY_LIMIT = 80_000
 """`--graphql-max-complexity` of an unconfigured node."""
@@ -30,6 +31,7 @@ def _as_float32(number: float) -> float:
     return rounded
 
 
+@lru_cache(maxsize=1024)
 def page_cost(first: int) -> int:
     """Return the cost of one `balances` field with a page of `first` assets, indexation on."""
     product = _as_float32(float(SELECTION_COST) * first)
@@ -41,6 +43,7 @@ def usable(limit: int) -> int:
     return max(1, int(limit * (1 - MARGIN)))
 
 
+@lru_cache(maxsize=1024)
 def widest_page(limit: int) -> int:
     """Return the largest page that one vault alone may ask for under this limit."""
     first = int((usable(limit) + 1) / (SELECTION_COST * 0.66)) + 1

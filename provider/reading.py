@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from domain.errors import (
     MalformedAnswerError,
@@ -217,6 +218,7 @@ class VaultReading:
                 follower.settle(result)
 
 
+@lru_cache(maxsize=1024)
 def _page_sizes(limits: Limits) -> tuple[int, ...]:
     """Return the page sizes that a node allows, from the usual to the widest."""
     if not limits.indexation:
