@@ -96,7 +96,9 @@ async def test_preconfirmations_are_told_to_those_who_ask(devnet: DevnetServer) 
         async for event in events(devnet, WATCH, i=transaction.transaction_id, p=asked):
             seen.append(event["data"]["statusChange"]["__typename"])
             if seen == ["SubmittedStatus"]:
-                devnet.chain.preconfirm(transaction.transaction_id)
+                url = f"{devnet.admin_url}/pool/{transaction.transaction_id}/preconfirm"
+                async with httpx.AsyncClient() as client:
+                    assert (await client.post(url)).is_success
                 if not asked:
                     devnet.chain.produce_blocks()
             elif seen[-1] == "PreconfirmationSuccessStatus":
