@@ -11,6 +11,9 @@ from redis.exceptions import NoScriptError, ResponseError
 from cache.failures import unavailable
 from cache.lua import script
 
+_PORTION = 128
+"""So many scripts stay far below the socket's timeout and let other clients in between."""
+
 Argument = str | bytes | int
 Command = tuple[Argument, ...]
 ScriptCall = tuple[Sequence[str], Sequence[Argument]]
@@ -42,12 +45,17 @@ class Commands:
             return await pipeline.execute(raise_on_error=False)
 
     async def run(self, name: str, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run one script for each call, all in one round trip, and return their answers."""
+        """Run one script for each call and return their answers.
+
+        Up to `_PORTION` calls are one round trip.
+        """
         found = script(name)
         commands: list[Command] = [
             ("EVALSHA", found.digest, len(keys), *keys, *arguments) for keys, arguments in calls
         ]
-        answers = await self.batch(commands)
+        answers: list[Any] = []
+        for at in range(0, len(commands), _PORTION):
+            answers += await self.batch(commands[at : at + _PORTION])
         unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:  # a new or restarted server: send the source along
             again = await self.batch(

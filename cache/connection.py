@@ -16,8 +16,10 @@ SOCKET_SECONDS = 1.0
 
 CONNECT_SECONDS = 0.5
 
-_POOL_SIZE = 64
-_POOL_WAIT_SECONDS = 1.0
+_POOL_SIZE = 16
+"""One event loop cannot keep more connections busy; each costs a handshake."""
+
+_POOL_WAIT_SECONDS = 2.0
 _RETRIES = 1
 """A pooled connection that a restarted server closed is replaced once, without waiting."""
 

@@ -1,0 +1,326 @@
+"""Redis that is gone, restarted, hung, flushed, full or behind: never wrong, and back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from cache.connection import connect
+from domain.errors import CacheUnavailableError, ConfigurationError
+from domain.ports import BalanceCache, Busy, Lease, PublishOutcome
+from domain.values import Fresh, Missing, Stale
+from supervisor.ports import free_port
+from supervisor.valkey import EmbeddedServer
+from tests.cache_support import (
+    MAINNET,
+    Harness,
+    address,
+    empty_client,
+    redis_cache,
+    snapshot,
+)
+
+ALICE = address(1)
+SOMEBODYS = Lease(ALICE, MAINNET, "token", 0)
+
+OPERATIONS: list[Callable[[BalanceCache], Awaitable[object]]] = [
+    lambda cache: cache.read(MAINNET, [ALICE]),
+    lambda cache: cache.acquire(MAINNET, [ALICE]),
+    lambda cache: cache.extend([SOMEBODYS]),
+    lambda cache: cache.publish([(SOMEBODYS, snapshot(ALICE))]),
+    lambda cache: cache.release([SOMEBODYS]),
+    lambda cache: cache.wait_published(MAINNET, [ALICE], 5),
+    lambda cache: cache.invalidate([ALICE]),
+    lambda cache: cache.clear([ALICE]),
+    lambda cache: cache.clear_invalidation([ALICE]),
+    lambda cache: cache.mark_read(MAINNET, [ALICE]),
+    lambda cache: cache.due(MAINNET, 5),
+    lambda cache: cache.stats(),
+]
+NAMES = (
+    *("read", "acquire", "extend", "publish", "release", "wait"),
+    *("invalidate", "clear", "clear flags", "mark read", "due", "stats"),
+)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server that a test may hurt. It keeps what `SAVE` writes."""
+    server = EmbeddedServer.start(extra=("--dir", str(tmp_path), "--repl-diskless-sync-delay", "0"))
+    yield server
+    os.kill(server.process.pid, signal.SIGCONT) if server.process.poll() is None else None
+    server.stop()
+
+
+@pytest.fixture
+async def client(own_server: EmbeddedServer) -> AsyncIterator[Redis]:
+    client = connect(own_server.url())
+    yield client
+    await client.aclose()
+
+
+async def restarted(server: EmbeddedServer, directory: Path) -> EmbeddedServer:
+    """Kill the server and start another one on its port and directory."""
+    server.process.kill()
+    server.process.wait()
+    return await asyncio.to_thread(
+        EmbeddedServer.start, port=server.port, extra=("--dir", str(directory))
+    )
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
+async def test_without_redis_every_operation_says_so_soon(
+    operation: Callable[[BalanceCache], Awaitable[object]],
+) -> None:
+    client = connect(f"redis://user:secret@127.0.0.1:{free_port()}/0")
+    cache = redis_cache(client)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(CacheUnavailableError) as caught:
+            await operation(cache)
+
+    assert "secret" not in str(caught.value)
+    await cache.aclose()
+
+
+async def test_a_hung_redis_is_given_up_within_a_bound(
+    own_server: EmbeddedServer, client: Redis
+) -> None:
+    cache = redis_cache(client)
+    await cache.read(MAINNET, [ALICE])
+
+    os.kill(own_server.process.pid, signal.SIGSTOP)
+    started = time.monotonic()
+    with pytest.raises(CacheUnavailableError):
+        await cache.read(MAINNET, [ALICE])
+    took = time.monotonic() - started
+    os.kill(own_server.process.pid, signal.SIGCONT)
+
+    assert took < 4
+    assert await cache.read(MAINNET, [ALICE]) == {ALICE: Missing()}
+    await cache.aclose()
+
+
+async def test_after_a_restart_without_persistence_nothing_is_known_and_all_works(
+    own_server: EmbeddedServer, client: Redis, tmp_path: Path
+) -> None:
+    harness = Harness(redis_cache(client), lambda: None)
+    await harness.put(snapshot(ALICE))
+    lease = await harness.lease(ALICE)
+
+    server = await restarted(own_server, tmp_path)
+
+    assert await harness.read(ALICE) == Missing()
+    outcomes = await harness.cache.publish([(lease, snapshot(ALICE))])
+    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
+    await harness.put(snapshot(ALICE))
+    assert await harness.is_fresh(ALICE)
+    await redis_cache(client).aclose()
+    server.stop()
+
+
+async def test_a_restart_that_lost_an_invalidation_brings_no_old_value_back_as_fresh(
+    own_server: EmbeddedServer, client: Redis, tmp_path: Path
+) -> None:
+    """The last save is older than the invalidation: value and lease are back as they were."""
+    harness = Harness(redis_cache(client), lambda: None)
+    await harness.put(snapshot(ALICE, 1, height=5))
+    lease = await harness.lease(ALICE)
+    await client.save()
+    await harness.cache.invalidate([ALICE], MAINNET, 6)
+
+    server = await restarted(own_server, tmp_path)
+
+    answer = await harness.read(ALICE)
+    assert isinstance(answer, Stale), "known, but not fresh"
+    outcomes = await harness.cache.publish([(lease, snapshot(ALICE, 1, height=5))])
+    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
+    await harness.put(snapshot(ALICE, 2, height=6))
+    assert await harness.is_fresh(ALICE)
+    server.stop()
+
+
+async def test_a_replica_that_missed_an_invalidation_serves_no_old_value_as_fresh(
+    own_server: EmbeddedServer, client: Redis
+) -> None:
+    replica = await asyncio.to_thread(
+        EmbeddedServer.start, extra=("--replicaof", f"127.0.0.1 {own_server.port}")
+    )
+    harness = Harness(redis_cache(client), lambda: None)
+    await harness.put(snapshot(ALICE, 1, height=5))
+    lease = await harness.lease(ALICE)
+
+    async def is_copied() -> bool:
+        return bool(await client.wait(1, 100) == 1)
+
+    await harness.until(is_copied, seconds=15)
+    os.kill(replica.process.pid, signal.SIGSTOP)
+    await harness.cache.invalidate([ALICE], MAINNET, 6)
+    own_server.process.kill()
+    own_server.process.wait()
+    os.kill(replica.process.pid, signal.SIGCONT)
+    admin = Redis(port=replica.port)
+    await admin.replicaof("NO", "ONE")
+
+    promoted = connect(replica.url())
+    after = Harness(redis_cache(promoted), lambda: None)
+
+    assert isinstance(await after.read(ALICE), Stale)
+    outcomes = await after.cache.publish([(lease, snapshot(ALICE, 1, height=5))])
+    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
+    await after.put(snapshot(ALICE, 2, height=6))
+    assert await after.is_fresh(ALICE)
+    await promoted.aclose()
+    await admin.aclose()
+    replica.stop()
+
+
+async def test_a_connection_to_a_replica_is_refused(
+    own_server: EmbeddedServer, client: Redis
+) -> None:
+    """What it holds may be behind any invalidation."""
+    replica = await asyncio.to_thread(
+        EmbeddedServer.start, extra=("--replicaof", f"127.0.0.1 {own_server.port}")
+    )
+    reading = connect(replica.url())
+
+    with pytest.raises(CacheUnavailableError):
+        await redis_cache(reading).read(MAINNET, [ALICE])
+
+    await reading.aclose()
+    replica.stop()
+
+
+async def test_a_flushed_database_refuses_the_fetches_from_before(
+    cache_server: EmbeddedServer,
+) -> None:
+    client = await empty_client(cache_server)
+    harness = Harness(redis_cache(client), lambda: None)
+    await harness.put(snapshot(ALICE))
+    lease = await harness.lease(ALICE)
+
+    await client.flushdb()
+
+    assert await harness.read(ALICE) == Missing()
+    outcomes = await harness.cache.publish([(lease, snapshot(ALICE))])
+    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
+    await harness.put(snapshot(ALICE))
+    assert await harness.is_fresh(ALICE)
+    await client.aclose()
+
+
+async def test_scripts_that_the_server_forgot_are_sent_again(cache_server: EmbeddedServer) -> None:
+    client = await empty_client(cache_server)
+    harness = Harness(redis_cache(client), lambda: None)
+    await harness.put(snapshot(ALICE))
+
+    await client.script_flush()
+    await harness.put(snapshot(ALICE))
+
+    assert (await harness.read(ALICE)).stored.version == 2
+    await client.aclose()
+
+
+async def test_an_evicted_state_keeps_heights_and_versions_by_the_last_known_snapshot(
+    cache_server: EmbeddedServer,
+) -> None:
+    client = await empty_client(cache_server)
+    harness = Harness(redis_cache(client), lambda: None)
+    await harness.put(snapshot(ALICE, height=30, height_upper=33))
+
+    await client.delete(f"bc:state:{ALICE}:{MAINNET}")
+    lease = await harness.lease(ALICE)
+    late = await harness.cache.publish([(lease, snapshot(ALICE, height=32))])
+    await harness.put(snapshot(ALICE, height=33))
+
+    assert lease.required_height == 33
+    assert late[ALICE] is PublishOutcome.OLDER_THAN_STORED
+    assert (await harness.read(ALICE)).stored.version == 2
+    await client.aclose()
+
+
+async def test_a_full_server_that_evicts_answers_nothing_wrong(tmp_path: Path) -> None:
+    server = await asyncio.to_thread(
+        EmbeddedServer.start, memory="4mb", extra=("--dir", str(tmp_path))
+    )
+    client = connect(server.url())
+    harness = Harness(redis_cache(client), lambda: None)
+    crowd = [address(number) for number in range(4_000)]
+    for at in range(0, len(crowd), 500):
+        part = crowd[at : at + 500]
+        leases = await harness.cache.acquire(MAINNET, part)
+        await harness.cache.publish(
+            [(lease, snapshot(who, 7)) for who, lease in leases.items() if isinstance(lease, Lease)]
+        )
+    await harness.cache.invalidate(crowd[::2], MAINNET)
+
+    answers = await harness.cache.read(MAINNET, crowd)
+
+    evicted = (await client.info("stats"))["evicted_keys"]
+    assert evicted > 0, "or this proves nothing"
+    assert not any(isinstance(answers[who], Fresh) for who in crowd[::2])
+    await client.aclose()
+    server.stop()
+
+
+async def test_a_thousand_readers_of_a_cold_vault_cost_one_fetch(
+    cache_server: EmbeddedServer,
+) -> None:
+    clients = [await empty_client(cache_server) for _ in range(4)]
+    harnesses = [Harness(redis_cache(client), lambda: None) for client in clients]
+    fetches = 0
+
+    async def read_through(harness: Harness) -> None:
+        nonlocal fetches
+        while not isinstance(await harness.read(ALICE), Fresh):
+            held = (await harness.cache.acquire(MAINNET, [ALICE], seen={ALICE: 0}))[ALICE]
+            if isinstance(held, Busy):
+                await harness.cache.wait_published(MAINNET, [ALICE], 10)
+                continue
+            fetches += 1
+            await asyncio.sleep(0)
+            await harness.cache.publish([(held, snapshot(ALICE))])
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as readers:
+        for number in range(1_000):
+            readers.create_task(read_through(harnesses[number % 4]))
+
+    assert fetches == 1
+    for harness in harnesses:
+        await harness.cache.aclose()  # type: ignore[attr-defined]  # the store has it
+
+
+async def test_waiters_survive_the_loss_of_their_subscription(
+    cache_server: EmbeddedServer,
+) -> None:
+    client = await empty_client(cache_server)
+    cache = redis_cache(client, lease_seconds=60)
+    harness = Harness(cache, lambda: None)
+    lease = await harness.lease(ALICE)
+    waiting = asyncio.create_task(cache.wait_published(MAINNET, [ALICE], 20))
+
+    async def is_subscribed() -> bool:
+        return bool((await client.pubsub_numsub("bc:ended"))[0][1])
+
+    await harness.until(is_subscribed)
+    await client.client_kill_filter(_type="pubsub")
+    await cache.publish([(lease, snapshot(ALICE))])
+
+    async with asyncio.timeout(5):
+        await waiting
+    await cache.aclose()
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1", "http://:secret@host", "redis://h:99999999"])
+def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
+        connect(url)
+
+    assert "secret" not in str(caught.value)
