@@ -40,7 +40,7 @@ router = APIRouter(
     prefix="/internal",
     tags=["internal"],
     dependencies=[Depends(_admit)],
-    responses=documented(401, 403, 404, 422, 429, 503),
+    responses=documented(400, 401, 403, 404, 413, 422, 429, 503),
 )
 open_router = APIRouter(prefix="/internal", tags=["internal"])
 
