@@ -2,116 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import psutil
 import pytest
 
-from config.settings import Settings
 from devnet.chain import AccountBalance, Payment
 from devnet.faults import Fault, FaultKind
-from devnet.options import BASE_ASSET_ID, DevnetOptions
+from devnet.options import BASE_ASSET_ID
 from devnet.server import DevnetServer
 from domain.values import Address, Fresh, Stale
-from registry.seed import SeededUser, seed_user
-from registry.store import Registry
 from runtime.assembly import Runtime
-from supervisor.processes import spawn, stop
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
-from supervisor.waiting import wait_until
 from tasks.names import INVALIDATE, REFRESH_DUE, WARM_PREDICATES, WARM_USER, Queue
 from tasks.publisher import CeleryPublisher, open_publisher
-
-CHAIN_IDS = (9889, 0)
-SECONDS = 20.0
-
-
-@dataclass
-class Site:
-    """A worker with everything that it works with."""
-
-    environment: dict[str, str]
-    settings: Settings
-    nodes: dict[int, DevnetServer]
-    cache_server: EmbeddedServer
-    broker_server: EmbeddedServer
-    user: SeededUser
-    log_path: Path
-    worker: subprocess.Popen[bytes] | None = None
-
-    def start_worker(self) -> None:
-        with self.log_path.open("ab") as log:
-            self.worker = spawn(
-                [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--concurrency", "2"],
-                environment=self.environment,
-                output=log,
-                death_signal=signal.SIGKILL,
-            )
-        ready = self.log().count("worker.ready") + 1
-        assert wait_until(lambda: self.log().count("worker.ready") >= ready, seconds=30)
-
-    def log(self) -> str:
-        return self.log_path.read_text()
-
-    def logged(self, event: str) -> list[dict[str, object]]:
-        lines = [line for line in self.log().splitlines() if line.startswith("{")]
-        return [entry for entry in map(json.loads, lines) if entry.get("event") == event]
-
-    def requests(self, chain_id: int) -> int:
-        return int(self.nodes[chain_id].devnet.log.counts()["graphql"])
+from tests.worker_support import CHAIN_IDS, Site, eventually, fresh, working_site
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    directory = tmp_path_factory.mktemp("worker")
-    nodes = {
-        chain_id: DevnetServer(DevnetOptions(port=0, chain_id=chain_id, block_seconds=0)).start()
-        for chain_id in CHAIN_IDS
-    }
-    cache, broker = EmbeddedServer.start(), EmbeddedServer.start(policy=BROKER_POLICY)
-    networks = [
-        {"chainId": chain_id, "name": f"chain {chain_id}", "urls": [node.url]}
-        for chain_id, node in nodes.items()
-    ]
-    environment = {
-        "REDIS_URL": cache.url(),
-        "CELERY_BROKER_URL": broker.url(),
-        "DATABASE_URL": f"sqlite:///{directory / 'registry.sqlite3'}",
-        "FUEL_NETWORKS": json.dumps(networks),
-        "WARMUP_MAX_PREDICATES": "6",
-    }
-    named: dict[str, Any] = {
-        k if k == "REDIS_URL" else k.lower(): v for k, v in environment.items()
-    }
-    settings = Settings(**named)
-    user = asyncio.run(_seed(settings))
-    site = Site(environment, settings, nodes, cache, broker, user, directory / "worker.log")
-    try:
-        site.start_worker()
+def broker() -> Iterator[list[EmbeddedServer]]:
+    """The broker, in a list because a test replaces it."""
+    servers = [EmbeddedServer.start(policy=BROKER_POLICY)]
+    yield servers
+    servers[0].stop()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, broker: list[EmbeddedServer]) -> Iterator[Site]:
+    with working_site(tmp_path_factory.mktemp("worker"), broker[0].url()) as site:
         yield site
-    finally:
-        if site.worker is not None:
-            stop(site.worker)
-        cache.stop()
-        site.broker_server.stop()
-        for node in nodes.values():
-            node.stop()
-
-
-async def _seed(settings: Settings) -> SeededUser:
-    registry = Registry.open(settings.database_url)
-    await registry.create_schema()
-    await registry.close()
-    return await seed_user(settings.database_url, settings.fuel_networks[0], seed=7)
 
 
 @pytest.fixture
@@ -126,22 +47,6 @@ async def runtime(site: Site) -> AsyncIterator[Runtime]:
 async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
     async with open_publisher(site.settings, seconds=5.0) as publisher:
         yield publisher
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    try:
-        async with asyncio.timeout(SECONDS):
-            while True:
-                if await condition():
-                    return
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        pytest.fail(f"not in time: {what}")
-
-
-async def fresh(runtime: Runtime, chain_id: int, addresses: tuple[Address, ...]) -> set[Address]:
-    answers = await runtime.cache.read(chain_id, addresses)
-    return {address for address, answer in answers.items() if isinstance(answer, Fresh)}
 
 
 async def test_a_login_warms_every_vault_on_every_network(
@@ -318,11 +223,11 @@ async def test_a_hot_vault_is_refreshed_when_beat_asks_and_an_unread_one_is_not(
 
 
 async def test_a_worker_consumes_again_after_its_broker_was_restarted(
-    site: Site, runtime: Runtime
+    site: Site, runtime: Runtime, broker: list[EmbeddedServer]
 ) -> None:
-    port = site.broker_server.port
-    site.broker_server.stop()
-    site.broker_server = EmbeddedServer.start(policy=BROKER_POLICY, port=port)
+    port = broker[0].port
+    broker[0].stop()
+    broker[0] = EmbeddedServer.start(policy=BROKER_POLICY, port=port)
     async with open_publisher(site.settings, seconds=5.0) as publisher:
         await publisher.send(WARM_USER, [site.user.user_id, 0], queue=Queue.WARMUP)
 

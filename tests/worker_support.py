@@ -1,0 +1,122 @@
+"""A real Celery worker with all that it works with: nodes, cache, broker, registry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import Settings
+from devnet.options import DevnetOptions
+from devnet.server import DevnetServer
+from domain.values import Address, Fresh
+from registry.seed import SeededUser, seed_user
+from registry.store import Registry
+from runtime.assembly import Runtime
+from supervisor.processes import spawn, stop
+from supervisor.valkey import EmbeddedServer
+from supervisor.waiting import wait_until
+
+CHAIN_IDS = (9889, 0)
+SECONDS = 20.0
+
+
+@dataclass
+class Site:
+    """A worker with everything that it works with."""
+
+    environment: dict[str, str]
+    settings: Settings
+    nodes: dict[int, DevnetServer]
+    user: SeededUser
+    log_path: Path
+    worker: subprocess.Popen[bytes] | None = None
+
+    def start_worker(self) -> None:
+        with self.log_path.open("ab") as log:
+            self.worker = spawn(
+                [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--concurrency", "2"],
+                environment=self.environment,
+                output=log,
+                death_signal=signal.SIGKILL,
+            )
+        ready = self.log().count("worker.ready") + 1
+        assert wait_until(lambda: self.log().count("worker.ready") >= ready, seconds=30)
+
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def logged(self, event: str) -> list[dict[str, object]]:
+        lines = [line for line in self.log().splitlines() if line.startswith("{")]
+        return [entry for entry in map(json.loads, lines) if entry.get("event") == event]
+
+    def requests(self, chain_id: int) -> int:
+        return int(self.nodes[chain_id].devnet.log.counts()["graphql"])
+
+
+@contextmanager
+def working_site(directory: Path, broker_url: str) -> Iterator[Site]:
+    """Start everything but the broker, and end it."""
+    nodes = {
+        chain_id: DevnetServer(DevnetOptions(port=0, chain_id=chain_id, block_seconds=0)).start()
+        for chain_id in CHAIN_IDS
+    }
+    cache = EmbeddedServer.start()
+    networks = [
+        {"chainId": chain_id, "name": f"chain {chain_id}", "urls": [node.url]}
+        for chain_id, node in nodes.items()
+    ]
+    environment = {
+        "REDIS_URL": cache.url(),
+        "CELERY_BROKER_URL": broker_url,
+        "DATABASE_URL": f"sqlite:///{directory / 'registry.sqlite3'}",
+        "FUEL_NETWORKS": json.dumps(networks),
+        "WARMUP_MAX_PREDICATES": "6",
+    }
+    named: dict[str, Any] = {
+        k if k == "REDIS_URL" else k.lower(): v for k, v in environment.items()
+    }
+    settings = Settings(**named)
+    user = asyncio.run(_seed(settings))
+    site = Site(environment, settings, nodes, user, directory / "worker.log")
+    try:
+        site.start_worker()
+        yield site
+    finally:
+        if site.worker is not None:
+            stop(site.worker)
+        cache.stop()
+        for node in nodes.values():
+            node.stop()
+
+
+async def _seed(settings: Settings) -> SeededUser:
+    registry = Registry.open(settings.database_url)
+    await registry.create_schema()
+    await registry.close()
+    return await seed_user(settings.database_url, settings.fuel_networks[0], seed=7)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    try:
+        async with asyncio.timeout(SECONDS):
+            while True:
+                if await condition():
+                    return
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not in time: {what}")
+
+
+async def fresh(runtime: Runtime, chain_id: int, addresses: tuple[Address, ...]) -> set[Address]:
+    answers = await runtime.cache.read(chain_id, addresses)
+    return {address for address, answer in answers.items() if isinstance(answer, Fresh)}
