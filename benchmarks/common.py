@@ -8,13 +8,9 @@ import platform
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 RESULTS = Path(__file__).parent / "results"
-
-
-class FailedRunError(Exception):
-    """Something failed in the run; its figures would mean nothing."""
 
 
 def machine() -> dict[str, Any]:
@@ -35,11 +31,11 @@ def save(name: str, figures: dict[str, Any]) -> Path:
     return path
 
 
-def refuse(why: str) -> None:
-    """End a run that failed, with nothing reported.
+def refuse(why: str) -> NoReturn:
+    """End a run that failed, with nothing reported and exit code 1.
 
     Raises:
-        FailedRunError: always.
+        SystemExit: always.
     """
     print(f"nothing is reported: {why}", file=sys.stderr)
-    raise FailedRunError(why)
+    raise SystemExit(1)
