@@ -1,0 +1,112 @@
+"""`balance-cache api` as a program: its address, its refusals, its end."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devnet.options import DevnetOptions
+from devnet.server import DevnetServer
+from supervisor.valkey import EmbeddedServer
+from supervisor.waiting import wait_until
+from tests.api_support import CHAIN_ID
+from tests.process_support import clean_environment
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[DevnetServer]:
+    with DevnetServer(DevnetOptions(port=0, block_seconds=0.0, chain_id=CHAIN_ID)) as server:
+        yield server
+
+
+def _environment(
+    cache_server: EmbeddedServer, node_url: str, directory: Path, **changes: str
+) -> dict[str, str]:
+    network = {"chainId": CHAIN_ID, "name": "mainnet", "urls": [node_url]}
+    values = {
+        "REDIS_URL": cache_server.url(),
+        "CELERY_BROKER_URL": cache_server.url(1),
+        "DATABASE_URL": f"sqlite:///{directory}/bako.sqlite3",
+        "FUEL_NETWORKS": json.dumps([network]),
+        "API_PORT": "0",
+    }
+    return clean_environment(values | changes)
+
+
+@contextmanager
+def _program(environment: dict[str, str], directory: Path) -> Iterator[subprocess.Popen[str]]:
+    log = (directory / "api.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "api"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+        log.close()
+
+
+def test_it_prints_its_address_serves_and_ends_politely(
+    cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
+) -> None:
+    with _program(_environment(cache_server, node.url, tmp_path), tmp_path) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.fullmatch(r"balance-cache api listening on (http://127\.0\.0\.1:\d+)\n", line)
+        assert found is not None, line
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"{found[1]}/health", timeout=1).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        assert wait_until(answers, seconds=20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) in {0, -signal.SIGTERM}
+
+
+def test_a_port_in_use_is_named_in_one_line(
+    cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environment = _environment(cache_server, node.url, tmp_path, API_PORT=str(port))
+        with _program(environment, tmp_path) as process:
+            assert process.wait(20) == 2
+
+    [line] = (tmp_path / "api.log").read_text().splitlines()
+    assert "API_PORT" in line
+    assert f"127.0.0.1:{port}" in line
+
+
+def test_a_node_of_another_chain_is_refused_at_the_start(
+    cache_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    options = DevnetOptions(port=0, block_seconds=0.0, chain_id=0)
+    with DevnetServer(options) as testnet:
+        url = testnet.url.replace("//", "//user:geheim@")
+        with _program(_environment(cache_server, url, tmp_path), tmp_path) as process:
+            assert process.wait(20) == 2
+
+    log = (tmp_path / "api.log").read_text()
+    assert "serves chain id 0, configured is 9889" in log.splitlines()[-1]
+    assert "geheim" not in log
+    assert "Traceback" not in log
