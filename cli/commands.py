@@ -17,6 +17,7 @@ import typer
 from cli.errors import BrokenSystemError
 from config.logging import configure_logging
 from config.settings import current_settings
+from domain.errors import BalanceCacheError, ConfigurationError
 
 
 def demo_command(
@@ -29,6 +30,7 @@ def demo_command(
     Uses REDIS_URL, CELERY_BROKER_URL and DATABASE_URL where they are set, embedded servers
     otherwise. The nodes are simulated. Exit code 0 only if each step held.
     """
+    import httpx
     from rich.console import Console
 
     from cli.demo.play import play
@@ -38,7 +40,9 @@ def demo_command(
     _end_in_order_on_term()
     try:
         figures = asyncio.run(play(settings, Console(stderr=as_json)))
-    except BrokenSystemError as error:
+    except ConfigurationError:
+        raise
+    except (BalanceCacheError, httpx.HTTPError) as error:
         _tell(f"the demo did not hold: {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from typing import Any, Self
 import httpx
 
 from cli.children import Child, Children
+from cli.errors import ChildEndedError
 from config.settings import Settings
 from domain.networks import Network
 from supervisor.ports import free_port, is_listening
@@ -163,16 +164,28 @@ def wait_consuming(children: Children, worker: Child) -> None:
 
 
 def wait_answering(children: Children, child: Child, url: str) -> None:
-    """Wait until a program answers 200 at this address."""
+    """Wait until a program answers 200 at this address.
+
+    Raises:
+        ChildEndedError: it does not in time; what it answered instead is in the message.
+    """
+    said = "nothing"
+
+    def answers() -> bool:
+        nonlocal said
+        try:
+            response = client.get(url)
+        except httpx.HTTPError as error:
+            said = str(error)
+            return False
+        said = response.text
+        return response.status_code == httpx.codes.OK
+
     with httpx.Client(timeout=10.0) as client:
-        children.wait_ready(child, lambda: _answers(client, url))
-
-
-def _answers(client: httpx.Client, url: str) -> bool:
-    try:
-        return client.get(url).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
+        try:
+            children.wait_ready(child, answers)
+        except ChildEndedError as error:
+            raise ChildEndedError(f"{error}\n  {url} said: {said}") from None
 
 
 def _settings_of(environment: Mapping[str, str]) -> Settings:

@@ -41,6 +41,7 @@ async def play(given: Settings, console: Console) -> Figures:
     """
     timeline = Timeline(console)
     timeline.title("starting cache, broker, database, two nodes, worker, beat and API")
+    _say_what_is_given(given, timeline)
     with System(given, overrides=DEMO_LIVES) as system:
         programs = _Programs.start(system)
         # Vaults of this run alone, so that a cache in use holds nothing of an earlier one.
@@ -51,6 +52,18 @@ async def play(given: Settings, console: Console) -> Figures:
                 return await _take_steps(stage)
             finally:
                 await _forget(stage, user)
+
+
+def _say_what_is_given(given: Settings, timeline: Timeline) -> None:
+    """Name the services that stand in for embedded ones, and what is left in them."""
+    for name, remark in (
+        ("redis_url", "is the cache"),
+        ("celery_broker_url", "is the broker"),
+        ("database_url", "gets a user with ten invented vaults, who stays there"),
+        ("fuel_networks", "is not asked: the demo simulates its nodes"),
+    ):
+        if name in given.model_fields_set:
+            timeline.say(f"{name.upper()} {remark}")
 
 
 @dataclass(frozen=True, slots=True)
