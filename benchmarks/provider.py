@@ -235,7 +235,7 @@ def show(figures: list[Figures]) -> None:
         table.add_column(name, justify="left" if name == "way" else "right")
     for row in figures:
         table.add_row(*(str(value) for value in asdict(row).values()))
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def main(

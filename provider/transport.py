@@ -1,12 +1,13 @@
 """One node over HTTP: a JSON body in, a JSON document out, every failure typed.
 
 The node's address may carry credentials. They go into a header and nowhere else: no error, log
-line or repr that leaves this module shows them.
+line or repr that leaves this module shows them. (A token in the *path* is part of the address.)
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 from collections.abc import Mapping
 from functools import cache
@@ -30,6 +31,9 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
 _TOO_LARGE = 413
 _OK = 200
+_TALKATIVE = ("httpcore", "hpack", "h2")
+"""Libraries whose debug lines hold headers, and with them credentials."""
+
 _SERVER_ERRORS = 500
 
 
@@ -48,6 +52,7 @@ class NodeTransport:
         http2: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        _silence()
         self.public_url = without_credentials(url)
         self._url, auth = _split_credentials(url)
         self._client = httpx.AsyncClient(
@@ -122,6 +127,12 @@ class NodeTransport:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def _silence() -> None:
+    """Keep headers out of the log even where somebody wishes to see debug lines."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @cache

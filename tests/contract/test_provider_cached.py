@@ -30,7 +30,7 @@ from domain.ports import (
 from domain.values import Fresh, Lane, Missing, Stale, StaleReason
 from provider.cached import CachedProvider
 from supervisor.valkey import EmbeddedServer
-from tests.cache_support import address, empty_client, redis_cache
+from tests.cache_support import ManualClock, address, empty_client, redis_cache
 from tests.provider_support import NETWORK, FailingCache, ScriptedProvider, until
 
 ALICE, BOB = address(1), address(2)
@@ -237,6 +237,29 @@ async def test_a_reader_that_takes_stale_does_not_wait_and_the_refresh_goes_on_b
     await until(lambda: is_fresh(cache))
     assert amount((await reader.read_many([ALICE]))[ALICE]) == 6
     assert node.calls == [(ALICE,)]
+
+
+async def test_what_is_due_is_served_at_once_and_refreshed_behind(node: ScriptedProvider) -> None:
+    clock = ManualClock()
+    cache = MemoryBalanceCache(
+        clock, chain_ids=(CHAIN,), fresh_seconds=60, refresh_ahead_seconds=30
+    )
+    reader = CachedProvider(NETWORK, node, cache)
+    await put(cache, node, ALICE)
+    clock.step(45)
+    node.amounts[ALICE] = 6
+    gate = asyncio.Event()
+    node.before_answer = gate.wait
+    for _ in range(3):  # one refresh, however many read
+        served = (await reader.read_many([ALICE]))[ALICE]
+        assert isinstance(served.answer, Fresh)
+        assert (amount(served), served.source) == (5, Source.CACHE)
+    await until(lambda: bool(node.calls))
+    assert node.lanes[-1] is Lane.REFRESH
+    node.before_answer = None
+    gate.set()
+    await until(lambda: node.calls == [(ALICE,)])
+    await reader.close()
 
 
 async def test_a_reader_whose_time_is_over_gets_stale_and_the_fetch_still_counts(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import hpack
 import httpx
 import pytest
 
@@ -335,6 +337,15 @@ async def test_credentials_go_into_a_header() -> None:
     await provider.close()
     assert all("secret" not in str(request.url) for request in seen)
     assert all(request.headers["authorization"].startswith("Basic ") for request in seen)
+
+
+async def test_no_library_logs_the_header_with_the_credentials(
+    provider: NodeProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hpack.Encoder().encode([("authorization", "Basic czNjcmV0")])  # what HTTP/2 does with it
+    await provider.get_balances(address(1))
+    assert "czNjcmV0" not in caplog.text
 
 
 async def test_simultaneous_single_wishes_share_a_request(
