@@ -110,6 +110,11 @@ def _decode(raw: bytes, address: Address, chain_id: ChainId) -> Decoded:
 _decode_remembered = lru_cache(maxsize=_REMEMBERED_VALUES)(_decode)
 
 
+def forget_decoded() -> None:
+    """Forget the remembered values, as a process does that has just started."""
+    _decode_remembered.cache_clear()
+
+
 def _parse(value: dict[str, Any], address: Address, chain_id: ChainId) -> Decoded:
     if _whole(value["chainId"]) != chain_id:
         raise PoisonedValueError("a snapshot of another chain")

@@ -26,7 +26,7 @@ class Commands:
     def __init__(self, client: Redis) -> None:
         self.client = client
 
-    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+    async def get_many(self, keys: Sequence[str | bytes]) -> Sequence[bytes | None]:
         """Read strings in one command; a key of another type reads as absent."""
         if not keys:
             return []

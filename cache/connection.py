@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from redis.asyncio import BlockingConnectionPool, Redis
+import hiredis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.typing import EncodableT
 
 from cache.keys import EPOCH
 from cache.lua import script
@@ -22,6 +24,20 @@ _POOL_SIZE = 16
 _POOL_WAIT_SECONDS = 2.0
 _RETRIES = 1
 """A pooled connection that a restarted server closed is replaced once, without waiting."""
+
+
+class QuickConnection(Connection):
+    """A TCP connection that packs its commands in C, as it parses its answers.
+
+    The asyncio client packs in Python, at a cost that grows with the number of keys; a read of
+    many vaults has three keys for each.
+    """
+
+    def pack_command(self, *args: EncodableT) -> list[bytes]:
+        """Return a command as the protocol writes it."""
+        if isinstance(args[0], str) and " " in args[0]:  # "CLIENT KILL" is two words
+            return super().pack_command(*args)
+        return [hiredis.pack_command(args)]  # type: ignore[arg-type]  # its stub knows one argument
 
 
 def connect(redis_url: str) -> Redis:
@@ -43,6 +59,7 @@ def connect(redis_url: str) -> Redis:
             socket_connect_timeout=CONNECT_SECONDS,
             retry=Retry(NoBackoff(), _RETRIES),
             redis_connect_func=name_history,
+            connection_class=QuickConnection,
         )
     except ValueError as error:
         raise ConfigurationError(

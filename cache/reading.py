@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -17,7 +18,7 @@ from cache.keys import EPOCH, Keys
 from domain.errors import CacheUnavailableError
 from domain.values import Address, ChainId, Fresh, Missing, ReadAnswer, Stale
 
-_KEYS_EACH = 3
+_REMEMBERED_NAMES = 16_384
 
 
 class Reading:
@@ -42,43 +43,40 @@ class Reading:
         self, chain_id: ChainId, addresses: Sequence[Address]
     ) -> dict[Address, ReadAnswer]:
         """Answer for each predicate."""
-        unique = list(dict.fromkeys(addresses))
-        epoch, found = await self._look(chain_id, unique)
-        now_ms = self._clock.now_ms()
-        answers: dict[Address, ReadAnswer] = {}
-        for address, one in found.items():
-            fresh = own_fresh(one, epoch, now_ms)
-            if fresh is not None:
-                answers[address] = fresh
-        rest = [address for address in unique if address not in answers]
-        if rest:
-            answers |= await self._look_closer(
-                chain_id, {address: found[address] for address in rest}
-            )
-        self._count(answers.values())
-        return {address: answers[address] for address in unique}
-
-    async def _look(
-        self, chain_id: ChainId, addresses: Sequence[Address]
-    ) -> tuple[str | None, dict[Address, Found]]:
-        names = [EPOCH]
-        for address in addresses:
-            names += (
-                self._keys.value(address, chain_id),
-                self._keys.chain_flag(address, chain_id),
-                self._keys.global_flag(address),
-            )
+        answers: dict[Address, ReadAnswer] = dict.fromkeys(addresses, _MISSING)
+        names: list[bytes] = [_EPOCH]
+        for address in answers:
+            names += _names(self._keys, address, chain_id)
         texts = await self._get(names)
-        epoch = "none" if self._keys.hash_tags else _text(texts[0])
-        found = {}
-        for i, address in enumerate(addresses):
-            at = 1 + _KEYS_EACH * i
-            value = self._decode(texts[at], address, chain_id)
-            flagged = texts[at + 1] is not None or texts[at + 2] is not None
-            found[address] = Found(value, flagged)
-        return epoch, found
+        rest = self._take_fresh(chain_id, answers, texts)
+        if rest:
+            answers |= await self._look_closer(chain_id, rest)
+            self._count([answers[address] for address in rest])
+        self._counters.count("hits", len(answers) - len(rest))
+        return answers
 
-    async def _get(self, names: Sequence[str]) -> list[bytes | None]:
+    def _take_fresh(
+        self,
+        chain_id: ChainId,
+        answers: dict[Address, ReadAnswer],
+        texts: Sequence[bytes | None],
+    ) -> dict[Address, Found]:
+        """Answer what is a fresh value of ours; return what was found of the others."""
+        epoch = "none" if self._keys.hash_tags else _text(texts[0])
+        now_ms = self._clock.now_ms()
+        rest = {}
+        replies = iter(texts)
+        next(replies)
+        for address, value, *flags in zip(answers, replies, replies, replies, strict=True):
+            found = Found(self._decode(value, address, chain_id), flags != _NO_FLAGS)
+            fresh = own_fresh(found, epoch, now_ms)
+            if fresh is None:
+                rest[address] = found
+            else:
+                answers[address] = fresh
+        return rest
+
+    async def _get(self, names: Sequence[bytes]) -> Sequence[bytes | None]:
         if not self._clock.must_ask():
             return await self._commands.get_many(names)
         taken = self._counters.take()
@@ -124,17 +122,30 @@ class Reading:
             self._counters.count("poisoned")
             return None
 
-    def _count(self, answers: Any) -> None:
+    def _count(self, answers: Sequence[ReadAnswer]) -> None:
         for answer in answers:
             match answer:
-                case Fresh(stored=stored):
+                case Fresh():
                     self._counters.count("hits")
-                    if stored.foreign:
-                        self._counters.count("foreign")
+                    self._counters.count("foreign")
                 case Stale():
                     self._counters.count("stale")
                 case Missing():
                     self._counters.count("misses")
+
+
+_MISSING = Missing()
+_NO_FLAGS = [None, None]
+_EPOCH = EPOCH.encode()
+
+
+@lru_cache(maxsize=_REMEMBERED_NAMES)
+def _names(keys: Keys, address: Address, chain_id: ChainId) -> tuple[bytes, bytes, bytes]:
+    return (
+        keys.value(address, chain_id).encode(),
+        keys.chain_flag(address, chain_id).encode(),
+        keys.global_flag(address).encode(),
+    )
 
 
 def _refuse(*answers: Any) -> None:

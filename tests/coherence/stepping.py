@@ -40,7 +40,7 @@ class SteppedCommands(Commands):
     def __init__(self) -> None:
         super().__init__(cast("Redis", None))  # the socket below answers instead
 
-    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+    async def get_many(self, keys: Sequence[str | bytes]) -> Sequence[bytes | None]:
         return cast("list[bytes | None]", await Turn(("MGET", *keys)))
 
     async def batch(self, commands: Sequence[Command]) -> list[Any]:

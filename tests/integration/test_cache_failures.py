@@ -8,11 +8,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from cache.connection import connect
+from cache.store import RedisBalanceCache
 from domain.errors import CacheUnavailableError, ConfigurationError
 from domain.ports import BalanceCache, Busy, Lease, PublishOutcome
 from domain.values import Fresh, Missing, Stale
@@ -297,25 +299,88 @@ async def test_a_thousand_readers_of_a_cold_vault_cost_one_fetch(
         await harness.cache.aclose()  # type: ignore[attr-defined]  # the store has it
 
 
-async def test_waiters_survive_the_loss_of_their_subscription(
-    cache_server: EmbeddedServer,
-) -> None:
+@pytest.fixture
+async def waiter(cache_server: EmbeddedServer) -> AsyncIterator[Waiter]:
     client = await empty_client(cache_server)
     cache = redis_cache(client, lease_seconds=60)
-    harness = Harness(cache, lambda: None)
-    lease = await harness.lease(ALICE)
-    waiting = asyncio.create_task(cache.wait_published(MAINNET, [ALICE], 20))
+    yield Waiter(cache, client)
+    await cache.aclose()
 
-    async def is_subscribed() -> bool:
-        return bool((await client.pubsub_numsub("bc:ended"))[0][1])
 
-    await harness.until(is_subscribed)
-    await client.client_kill_filter(_type="pubsub")
-    await cache.publish([(lease, snapshot(ALICE))])
+class Waiter:
+    """Waits for Alice's lease; `start` returns when nothing but a notification can end it."""
+
+    def __init__(self, cache: RedisBalanceCache, client: Redis) -> None:
+        self.cache, self.client = cache, client
+        self.harness = Harness(cache, lambda: None)
+        self._looked = asyncio.Event()
+
+    async def start(self) -> asyncio.Task[None]:
+        look = self.cache._leases.remaining_ms
+
+        async def look_and_tell(*given: Any) -> dict[str, int]:
+            left = await look(*given)
+            self._looked.set()
+            return left
+
+        self.cache._leases.remaining_ms = look_and_tell  # type: ignore[method-assign,assignment]  # a spy
+        waiting = asyncio.create_task(self.cache.wait_published(MAINNET, [ALICE], 20))
+        await self._looked.wait()
+        self._looked.clear()
+        return waiting
+
+    async def subscriptions(self) -> int:
+        return int((await self.client.pubsub_numsub("bc:ended"))[0][1])
+
+
+ENDS: list[Callable[[Waiter, Lease], Awaitable[object]]] = [
+    lambda waiter, lease: waiter.cache.publish([(lease, snapshot(ALICE))]),
+    lambda waiter, lease: waiter.cache.release([lease]),
+    lambda waiter, _: waiter.cache.invalidate([ALICE], MAINNET),
+    lambda waiter, _: waiter.cache.clear_invalidation([ALICE], MAINNET),
+]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=["publish", "release", "invalidate", "clear flags"])
+async def test_every_end_of_a_lease_is_told_at_once(
+    waiter: Waiter, end: Callable[[Waiter, Lease], Awaitable[object]]
+) -> None:
+    lease = await waiter.harness.lease(ALICE)
+    await waiter.client.set(f"balance:invalidated:{ALICE}:{MAINNET}", "1", ex=60)
+    waiting = await waiter.start()
+
+    await end(waiter, lease)
 
     async with asyncio.timeout(5):
         await waiting
-    await cache.aclose()
+
+
+async def test_waiters_survive_the_loss_of_their_subscription(waiter: Waiter) -> None:
+    lease = await waiter.harness.lease(ALICE)
+    waiting = await waiter.start()
+
+    async def is_subscribed_again() -> bool:
+        return await waiter.subscriptions() > 0
+
+    await waiter.client.client_kill_filter(_type="pubsub")
+    await waiter.harness.until(is_subscribed_again)
+    await waiter.cache.publish([(lease, snapshot(ALICE))])
+
+    async with asyncio.timeout(5):
+        await waiting
+
+
+async def test_a_waiter_misses_nothing_that_ended_while_nobody_listened(waiter: Waiter) -> None:
+    await waiter.harness.lease(ALICE)
+    waiting = await waiter.start()
+
+    pipeline = waiter.client.pipeline(transaction=True)
+    pipeline.client_kill_filter(_type="pubsub")
+    pipeline.delete(f"bc:state:{ALICE}:{MAINNET}")
+    await pipeline.execute()
+
+    async with asyncio.timeout(5):
+        await waiting
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1", "http://:secret@host", "redis://h:99999999"])
