@@ -46,7 +46,7 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
             app.state.parts = Parts(
                 runtime=runtime,
                 authentication=Authentication(runtime.sessions, runtime.registry),
-                prices=Prices(runtime.quotes),
+                prices=Prices(runtime.quotes, runtime.prices),
                 guard=Guard(settings, runtime.call_limit),
                 publisher=publisher,
             )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
 from api.pricing import Pricing, read_prices, read_units
+from cache.prices import QUOTES_LIFE_SECONDS
 from cache.quotes import Quotes
 from domain.errors import CacheUnavailableError
 from domain.values import ChainId
-
-_QUOTES_LIFE_SECONDS = 2_400
-"""The life that Bako gives its quotes at each refresh; what is missing to it is their age."""
 
 _REMEMBERED_SECONDS = 1.0
 """The list of assets is long, and neither it nor the quotes change within a second."""
@@ -30,11 +29,25 @@ class QuoteSource(Protocol):
         ...
 
 
-class Prices:
-    """Prices for one process. While Redis is away the last known ones go on, ageing."""
+class OwnPrices(Protocol):
+    """The prices that we keep ourselves, where Bako keeps none."""
 
-    def __init__(self, source: QuoteSource) -> None:
+    async def read(self) -> Quotes:
+        """Return what there is now, in the same form."""
+        ...
+
+
+class Prices:
+    """Prices for one process. While Redis is away the last known ones go on, ageing.
+
+    Args:
+        source: Bako's; where it has no prices, or no assets, ours are taken.
+        own: ours.
+    """
+
+    def __init__(self, source: QuoteSource, own: OwnPrices) -> None:
         self._source = source
+        self._own = own
         self._quotes = Quotes()
         self._read_at: float | None = None
         self._by_chain: dict[ChainId, Pricing] = {}
@@ -47,24 +60,41 @@ class Prices:
                 await self._read()
             if chain_id not in self._by_chain:
                 self._by_chain[chain_id] = self._pricing(chain_id)
-            return self._by_chain[chain_id]
+            return replace(self._by_chain[chain_id], age_seconds=self._age())
 
     async def _read(self) -> None:
         try:
-            self._quotes = await self._source.read()
+            quotes = await self._source.read()
+            if not quotes.prices or not quotes.asset_maps:
+                quotes = _completed(quotes, await self._own.read())
         except CacheUnavailableError:
             _log.warning("quotes_unavailable", known=len(self._quotes.prices))
             return
+        self._quotes = quotes
         self._read_at = time.monotonic()
         self._by_chain.clear()
 
     def _pricing(self, chain_id: ChainId) -> Pricing:
-        quotes = self._quotes
-        by_id = quotes.asset_maps.get("assetsMapById")
-        left = quotes.expires_in_seconds
+        by_id = self._quotes.asset_maps.get("assetsMapById")
         return Pricing(
-            prices=read_prices(quotes.prices),
-            units=read_units(quotes.asset_maps.get("fuelAssetsList"), chain_id),
+            prices=read_prices(self._quotes.prices),
+            units=read_units(self._quotes.asset_maps.get("fuelAssetsList"), chain_id),
             verified=frozenset(by_id if isinstance(by_id, dict) else ()),
-            age_seconds=None if left is None else max(0.0, _QUOTES_LIFE_SECONDS - left),
         )
+
+    def _age(self) -> float | None:
+        left = self._quotes.expires_in_seconds
+        if left is None or self._read_at is None:
+            return None
+        since = time.monotonic() - self._read_at
+        return round(max(0.0, QUOTES_LIFE_SECONDS - left + since), 3)
+
+
+def _completed(quotes: Quotes, own: Quotes) -> Quotes:
+    """Fill in from ours what Bako has not."""
+    has_prices = bool(quotes.prices)
+    return Quotes(
+        prices=quotes.prices or own.prices,
+        asset_maps=quotes.asset_maps or own.asset_maps,
+        expires_in_seconds=quotes.expires_in_seconds if has_prices else own.expires_in_seconds,
+    )

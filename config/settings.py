@@ -160,6 +160,15 @@ class Settings(BaseSettings):
         description="Whose X-Forwarded-For is believed, CIDRs separated by commas.",
     )
 
+    price_source: str | None = Field(
+        default=None,
+        description="Where prices come from when Bako keeps none in Redis: the address of a JSON "
+        "document (https://…), or the path of a file with one.",
+    )
+    price_refresh_seconds: Seconds = Field(
+        default=1_500.0, description="How often they are fetched."
+    )
+
     flower_port: int = Field(default=5555, ge=0, le=65_535, description="Where Flower listens.")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

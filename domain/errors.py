@@ -12,6 +12,7 @@ Transient and permanent are types, so that a retry reads the class and never the
     ├── CacheUnavailableError       Redis does not answer
     ├── RegistryUnavailableError    the database does not answer
     ├── PublishingError             the broker did not take a task in time
+    ├── PriceSourceError            the configured source of prices gave none
     └── ProviderError               the Fuel node gave no balances
         ├── TransientProviderError  worth a retry, on this node or the next
         │   ├── NodeUnreachableError    no connection, no answer in time, a broken answer
@@ -82,6 +83,10 @@ class RegistryUnavailableError(BalanceCacheError):
 
 class PublishingError(BalanceCacheError):
     """The broker did not take a task within the bound; nothing was accepted."""
+
+
+class PriceSourceError(BalanceCacheError):
+    """The configured source of prices gave none that can be used; the known ones go on."""
 
 
 class ProviderError(BalanceCacheError):

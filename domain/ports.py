@@ -14,7 +14,7 @@ from typing import Protocol
 
 from domain.errors import ProviderError
 from domain.networks import Network
-from domain.values import Address, BlockHeight, ChainId, Lane, ReadAnswer, Snapshot
+from domain.values import Address, AssetId, BlockHeight, ChainId, Lane, ReadAnswer, Snapshot
 
 
 class CallBudget(Protocol):
@@ -298,5 +298,31 @@ class TaskPublisher(Protocol):
 
         Raises:
             PublishingError: the broker did not take the task in time; nothing was accepted.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """What a source of prices tells.
+
+    Attributes:
+        prices: dollars for one whole unit, as a decimal text, by asset.
+        assets: verified assets in the form of Fuel's own list: objects with ``networks``, each
+            with ``type``, ``chainId``, ``assetId`` and ``decimals``.
+    """
+
+    prices: Mapping[AssetId, str]
+    assets: Sequence[Mapping[str, object]] = ()
+
+
+class PriceSource(Protocol):
+    """Where prices come from when nobody else keeps them in Redis."""
+
+    async def fetch(self) -> PriceList:
+        """Return the present prices.
+
+        Raises:
+            PriceSourceError: there are none that can be used.
         """
         ...

@@ -10,6 +10,7 @@ from cache.administration import Administration
 from cache.budget import RedisCallBudget
 from cache.call_limit import CallLimit
 from cache.connection import connect
+from cache.prices import PriceStore
 from cache.quotes import QuoteStore
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
@@ -17,11 +18,12 @@ from config.settings import Settings
 from domain.budget import BudgetLimits
 from domain.errors import CacheUnavailableError, ProviderError, RegistryUnavailableError
 from domain.networks import Network
-from domain.ports import BalanceReader, CallBudget
+from domain.ports import BalanceReader, CallBudget, PriceSource
 from domain.values import ChainId
 from provider.budget import LocalCallBudget, SharedOrLocalBudget
 from provider.cached import CachedProvider
 from provider.node import NodeProvider
+from provider.prices import source_of
 from registry.store import Registry
 
 _CHECK_SECONDS = 2.0
@@ -43,6 +45,8 @@ class Runtime:
         quotes: Bako's prices and assets in Redis.
         administration: what operators ask of the whole key space.
         call_limit: how often service callers may call.
+        prices: prices that we keep ourselves, where Bako keeps none.
+        price_source: where those come from; None: nowhere.
     """
 
     settings: Settings
@@ -52,6 +56,8 @@ class Runtime:
     quotes: QuoteStore
     administration: Administration
     call_limit: CallLimit
+    prices: PriceStore
+    price_source: PriceSource | None
     _nodes: Mapping[ChainId, NodeProvider]
     _readers: Mapping[ChainId, CachedProvider]
 
@@ -96,6 +102,10 @@ class Runtime:
             quotes=QuoteStore(client),
             administration=Administration(client),
             call_limit=CallLimit(client, settings.internal_rate_limit),
+            prices=PriceStore(client),
+            price_source=None
+            if settings.price_source is None
+            else source_of(settings.price_source),
             _nodes=nodes,
             _readers=readers,
         )
@@ -126,6 +136,21 @@ class Runtime:
         }
         found = await asyncio.gather(*checks.values())
         return {name: why for name, why in zip(checks, found, strict=True) if why is not None}
+
+    async def refresh_prices(self) -> int:
+        """Fetch prices from the configured source and keep them; return how many.
+
+        Without a source nothing happens.
+
+        Raises:
+            PriceSourceError: the source gave none; those that we have go on.
+            CacheUnavailableError: they cannot be kept.
+        """
+        if self.price_source is None:
+            return 0
+        found = await self.price_source.fetch()
+        await self.prices.write(found)
+        return len(found.prices)
 
     async def close(self) -> None:
         """Give all connections back."""
