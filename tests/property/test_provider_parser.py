@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import MalformedAnswerError, ProviderError
@@ -37,6 +37,7 @@ def page(held: list[tuple[str, int]]) -> dict[str, Any]:
     return {"nodes": nodes, "pageInfo": {"hasNextPage": False, "endCursor": None}}
 
 
+@settings(deadline=None)
 @given(anything)
 def test_any_document_is_an_envelope_or_a_typed_error(document: object) -> None:
     try:
@@ -48,6 +49,7 @@ def test_any_document_is_an_envelope_or_a_typed_error(document: object) -> None:
     assert not document.get("errors")
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["v0", "v1", "chain", "nodeInfo"]), anything))
 def test_any_data_is_a_page_or_a_typed_error(data: dict[str, Any]) -> None:
     with pytest.raises(MalformedAnswerError):
@@ -56,6 +58,7 @@ def test_any_data_is_a_page_or_a_typed_error(data: dict[str, Any]) -> None:
         read_profile(data)
 
 
+@settings(deadline=None)
 @given(rows)
 def test_a_right_page_is_read_exactly(held: list[tuple[str, int]]) -> None:
     answer = read_page({"v0": page(held)}, "v0", 100)
@@ -73,6 +76,7 @@ PATHS = [
 ]
 
 
+@settings(deadline=None)
 @given(rows.filter(bool), st.sampled_from(PATHS), anything)
 def test_a_page_with_one_wrong_part_is_right_or_refused(
     held: list[tuple[str, int]], path: tuple[Any, ...], wrong: object
@@ -131,7 +135,7 @@ def test_more_rows_than_were_asked_for_are_refused() -> None:
         read_page({"v0": page([(asset(1), 1), (asset(2), 1)])}, "v0", 1)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()))
 async def test_whatever_a_node_sends_nobody_is_told_a_balance(content: bytes) -> None:
     node = FakeNode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provider.costs import OWNERS_PER_REQUEST, page_cost, usable, widest_page
@@ -33,11 +33,13 @@ pages = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(pages, limits_of_nodes)
 def test_a_plan_holds_every_page_once_and_in_order(asked: list[Page], limits: Limits) -> None:
     assert [page for request in plan(asked, limits) for page in request] == asked
 
 
+@settings(deadline=None)
 @given(pages, limits_of_nodes)
 def test_no_request_of_a_plan_is_above_the_limits(asked: list[Page], limits: Limits) -> None:
     for request in plan(asked, limits):
@@ -49,6 +51,7 @@ def test_no_request_of_a_plan_is_above_the_limits(asked: list[Page], limits: Lim
         assert request_cost(request) <= usable(limits.complexity) <= limits.complexity
 
 
+@settings(deadline=None)
 @given(pages, limits_of_nodes)
 def test_a_plan_is_no_longer_than_it_must_be(asked: list[Page], limits: Limits) -> None:
     """Two neighbours are apart only because they do not fit together."""
@@ -58,6 +61,7 @@ def test_a_plan_is_no_longer_than_it_must_be(asked: list[Page], limits: Limits) 
         assert not limits.allow(len(joined), request_cost(joined))
 
 
+@settings(deadline=None)
 @given(pages)
 def test_every_request_that_is_planned_can_be_sent(asked: list[Page]) -> None:
     for request in plan(asked, Limits(owners=OWNERS_PER_REQUEST)):
@@ -68,6 +72,7 @@ def test_every_request_that_is_planned_can_be_sent(asked: list[Page]) -> None:
         ]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500_000))
 def test_the_widest_page_fits_and_one_more_asset_would_not(limit: int) -> None:
     widest = widest_page(limit)
@@ -75,6 +80,7 @@ def test_the_widest_page_fits_and_one_more_asset_would_not(limit: int) -> None:
     assert page_cost(widest + 1) > usable(limit)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20_000), st.integers(1, 20_000))
 def test_a_larger_page_never_costs_less(first: int, second: int) -> None:
     small, large = sorted((first, second))
