@@ -5,9 +5,11 @@ Among the modules that the application includes, so that beat has the handlers t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
+import sys
 from typing import Any
 
 import structlog
@@ -16,6 +18,8 @@ from celery import signals
 
 from config.logging import configure_logging
 from config.settings import current_settings
+from domain.errors import ConfigurationError
+from runtime.start_up import refuse_wrong_chains
 from supervisor.processes import die_with_parent
 from tasks.loop import process_loop
 
@@ -28,6 +32,17 @@ def _set_up_logging(**_: Any) -> None:
     configure_logging(current_settings().log_level)
     # One line when a task comes in and one when it has ended is enough.
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+
+
+@signals.worker_init.connect
+def _refuse_wrong_chains(**_: Any) -> None:
+    """A worker whose node serves another chain would fetch nothing: it does not start."""
+    try:
+        asyncio.run(refuse_wrong_chains(current_settings()))
+    except ConfigurationError as error:
+        sys.stderr.write(f"balance-cache: {error}\n")
+        # An exception would be logged by the signal and the worker would start all the same.
+        raise SystemExit(2) from None
 
 
 @signals.worker_process_init.connect
