@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cache.administration import Administration
@@ -25,9 +25,7 @@ from provider.cached import CachedProvider
 from provider.node import NodeProvider
 from provider.prices import source_of
 from registry.store import Registry
-
-_CHECK_SECONDS = 2.0
-"""How long a readiness check waits for a node: whoever asks has a deadline of his own."""
+from runtime.health import NodeWatch, verified
 
 
 @dataclass
@@ -60,6 +58,7 @@ class Runtime:
     price_source: PriceSource | None
     _nodes: Mapping[ChainId, NodeProvider]
     _readers: Mapping[ChainId, CachedProvider]
+    _watches: Sequence[NodeWatch]
 
     @classmethod
     async def open(cls, settings: Settings) -> Runtime:
@@ -108,6 +107,7 @@ class Runtime:
             else source_of(settings.price_source),
             _nodes=nodes,
             _readers=readers,
+            _watches=[NodeWatch(node) for node in nodes.values()],
         )
 
     def reader(self, chain_id: ChainId) -> BalanceReader:
@@ -121,18 +121,18 @@ class Runtime:
 
     async def verify_nodes(self) -> Mapping[ChainId, ProviderError | None]:
         """Ask every network's nodes who they are; None where one answered and is the right one."""
-        outcomes = await asyncio.gather(*(_verify(node) for node in self._nodes.values()))
+        outcomes = await asyncio.gather(*(verified(node) for node in self._nodes.values()))
         return dict(zip(self._nodes, outcomes, strict=True))
 
     async def troubles(self) -> Mapping[str, str]:
         """Return what does not work at this moment, by name; empty: all is well.
 
-        Redis and the database are asked. The nodes are, too, each within its deadline.
+        Redis and the database are asked; what the nodes said is remembered for some seconds.
         """
         checks = {
             "redis": self._check_cache(),
             "database": self._check_registry(),
-            **{f"node:{n.network.name}": _check_node(n) for n in self._nodes.values()},
+            **{f"node:{watch.name}": watch.trouble() for watch in self._watches},
         }
         found = await asyncio.gather(*checks.values())
         return {name: why for name, why in zip(checks, found, strict=True) if why is not None}
@@ -198,20 +198,3 @@ def _node(settings: Settings, network: Network, budget: CallBudget) -> NodeProvi
         hedge_quantile=settings.node_hedge_quantile,
         http2=settings.node_http2,
     )
-
-
-async def _verify(node: NodeProvider) -> ProviderError | None:
-    try:
-        await node.verify()
-    except ProviderError as error:
-        return error
-    return None
-
-
-async def _check_node(node: NodeProvider) -> str | None:
-    try:
-        async with asyncio.timeout(_CHECK_SECONDS):
-            error = await _verify(node)
-    except TimeoutError:
-        return f"no answer within {_CHECK_SECONDS:g} s"
-    return None if error is None else f"{type(error).__name__}: {error}"

@@ -473,3 +473,12 @@ async def test_a_service_with_a_key_reads_any_vault_of_the_network_that_it_names
         "no vault": 404,
         "a user": 422,
     }
+
+
+async def test_readiness_is_no_way_to_burden_the_node(world: World) -> None:
+    before = len(world.node.devnet.log.records())
+
+    answers = await asyncio.gather(*(world.get("/ready") for _ in range(30)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(world.node.devnet.log.records()) == before + 1
