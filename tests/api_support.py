@@ -154,23 +154,26 @@ async def started(
 _template: list[bytes] = []
 
 
-async def _empty_database(path: Path) -> bytes:
-    """Create Bako's tables once; every later test gets a copy."""
+async def _prepare(database_url: str) -> None:
+    """Create Bako's tables; in SQLite once, and every later test gets a copy."""
+    if not database_url.startswith("sqlite"):
+        await create_schema(database_url)
+        return
+    path = Path(database_url.removeprefix("sqlite:///"))
     if not _template:
-        await create_schema(f"sqlite:///{path}")
+        await create_schema(database_url)
         _template.append(path.read_bytes())  # noqa: ASYNC240 - a small local file
-    return _template[0]
+    path.write_bytes(_template[0])  # noqa: ASYNC240 - a small local file
 
 
 @asynccontextmanager
 async def open_world(
     redis_url: str, database_url: str, node: DevnetServer, **changes: Any
 ) -> AsyncIterator[World]:
-    """Start everything; the SQLite database is created, the cache server emptied."""
+    """Start everything; the tables are created, the cache server is emptied."""
     redis = Redis.from_url(redis_url)
     await redis.flushdb()
-    path = Path(database_url.removeprefix("sqlite:///"))
-    path.write_bytes(await _empty_database(path))  # noqa: ASYNC240 - a small local file
+    await _prepare(database_url)
     database = BakoDatabase(database_url)
     settings = settings_for(redis_url, database_url, node.url, **changes)
     publisher = RecordingPublisher()
