@@ -39,6 +39,7 @@ class FakeNode:
         balances: owner -> rows of (asset id, amount), in the node's order.
         fault: answers instead of the node while it returns a response.
         requests: the bodies of all balance requests.
+        entered: how many requests of any kind have arrived.
     """
 
     chain_id: int = 0
@@ -51,12 +52,14 @@ class FakeNode:
     pause_seconds: float = 0.0
     requests: list[dict[str, Any]] = field(default_factory=list)
     profiles: int = 0
+    entered: int = 0
     refused_owners: frozenset[str] = frozenset()
 
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self.handle)
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
+        self.entered += 1
         if self.pause_seconds:
             await asyncio.sleep(self.pause_seconds)
         body = json.loads(request.content)

@@ -196,6 +196,29 @@ async def test_a_node_failure_costs_one_attempt_and_is_never_a_balance(
     assert len(node.calls) == 3
 
 
+@pytest.mark.parametrize(
+    ("error", "expired", "invalidated"),
+    [
+        (NodeOverloadedError("429"), StaleReason.NODE_DOWN, StaleReason.INVALIDATED),
+        (NodeBehindError(90, 80), StaleReason.NODE_BEHIND, StaleReason.NODE_BEHIND),
+    ],
+)
+async def test_the_reason_says_why_it_is_stale_and_never_hides_an_invalidation(
+    node: ScriptedProvider, error: Any, expired: StaleReason, invalidated: StaleReason
+) -> None:
+    clock = ManualClock()
+    cache = MemoryBalanceCache(clock, chain_ids=(CHAIN,), fresh_seconds=60)
+    reader = CachedProvider(NETWORK, node, cache)
+    await put(cache, node, ALICE, BOB)
+    clock.step(61)
+    await cache.invalidate([BOB], CHAIN)
+    node.error = error
+    served = await reader.read_many([ALICE, BOB])
+    await reader.close()
+    reasons = [one.answer.reason for one in served.values() if isinstance(one.answer, Stale)]
+    assert reasons == [expired, invalidated]
+
+
 async def test_leases_are_given_back_when_the_fetch_fails(
     cache: Any, reader: CachedProvider, node: ScriptedProvider
 ) -> None:

@@ -24,6 +24,7 @@ from domain.values import Balance, Lane, Snapshot
 from provider.node import NodeProvider
 from provider.retries import RetryPolicy
 from tests.fake_node import FakeNode, address, asset, owners_of, pages_of
+from tests.provider_support import until
 
 NETWORK = Network(0, "testnet", ("http://user:secret@node.test/v1/graphql",))
 FAST = RetryPolicy(base_seconds=0.001, behind_base_seconds=0.001)
@@ -309,6 +310,45 @@ async def test_a_deadline_is_kept_by_a_node_that_hangs(
     async with asyncio.timeout(1):
         answers = await provider.fetch_many([address(1)], deadline_seconds=0.1)
     assert isinstance(answers[address(1)], NodeUnreachableError)
+
+
+async def test_a_node_that_hangs_once_leaves_time_for_another_attempt(
+    node: FakeNode, provider: NodeProvider
+) -> None:
+    await provider.verify()
+    node.pause_seconds = 60
+    fetching = asyncio.ensure_future(provider.fetch_many([address(1)], deadline_seconds=1))
+    await until(lambda: node.entered == 2)
+    node.pause_seconds = 0
+    assert isinstance((await fetching)[address(1)], Snapshot)
+
+
+async def test_an_urgent_vault_rides_in_the_first_request_of_a_crowd(node: FakeNode) -> None:
+    provider = NodeProvider(NETWORK, concurrency=1, transport=node.transport())
+    await provider.verify()
+    await asyncio.gather(
+        provider.fetch_many([address(n) for n in range(150)], lane=Lane.REFRESH),
+        provider.fetch_many([address(77_777)], lane=Lane.INVALIDATION),
+        provider.fetch_many([address(n) for n in range(1000, 1100)], lane=Lane.WARMUP),
+    )
+    await provider.close()
+    first, second = (owners_of(body) for body in node.requests)
+    assert first[0] == address(77_777)
+    assert set(first[1:101]) == {address(n) for n in range(1000, 1100)}
+    assert len(first) + len(second) == 251
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(
+    node: FakeNode, provider: NodeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await provider.verify()
+    monkeypatch.setattr("provider.transport.MAX_ANSWER_BYTES", 2_000)
+    node.balances = {address(n): rows(3) for n in range(20)}
+    answers = await provider.fetch_many([address(n) for n in range(20)])
+    assert len(snapshots(answers)) == 20
+    assert max(len(owners_of(body)) for body in node.requests[-5:]) < 10
+    node.balances[address(1)] = rows(90)
+    assert len((await provider.get_balances(address(1))).balances) == 90
 
 
 async def test_connection_errors_show_no_credentials() -> None:
