@@ -62,22 +62,30 @@ class GraphqlEndpoint:
         node = chosen_node(request, self._devnet, record)
         fault = self._devnet.faults.draw(node.number, record.operation)
         record.fault = None if fault is None else fault.kind.value
-        latency = self._devnet.latency.draw_seconds()
-        await asyncio.sleep(latency / 2)  # the way there
+        clock = asyncio.get_running_loop().time
+        back_at = clock() + self._devnet.latency.draw_seconds()
+        await asyncio.sleep((back_at - clock()) / 2)  # the way there
+        waiting = clock()
         await delay(fault)
         response = instead(fault, self._devnet.connections)
         if response is None:
-            answer = await self._answer(asked, lagging(node, fault), fault)
+            seen = lagging(node, fault)
+            behind = await self._refusal(asked, seen)
+            back_at += clock() - waiting
+            answer = behind or self._answer(asked, seen, fault)
             describe_answer(record, answer)
             whole = Response(serialized(answer), media_type="application/json", headers=CORS)
             response = damaged(whole, fault, self._devnet.connections)
-        await asyncio.sleep(latency / 2)  # the way back
+        # The way back. The latency is the whole request's: our work is part of it, a wait is not.
+        await asyncio.sleep(max(0.0, back_at - clock()))
         return response
 
-    async def _answer(self, asked: GraphqlRequest, node: Node, fault: Fault | None) -> Answer:
-        limits = self._devnet.options.limits
-        behind = await refusal(node, required_height(asked.extensions), limits)
-        failed = behind or answer_instead(fault, node)
+    async def _refusal(self, asked: GraphqlRequest, node: Node) -> Answer | None:
+        required = required_height(asked.extensions)
+        return await refusal(node, required, self._devnet.options.limits)
+
+    def _answer(self, asked: GraphqlRequest, node: Node, fault: Fault | None) -> Answer:
+        failed = answer_instead(fault, node)
         return failed or self._devnet.executor.execute(asked, altered(node.view(), fault))
 
 
