@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from api import balances, health, problems
 from api.body_limit import BodyLimit
@@ -62,6 +63,13 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
     )
     problems.install(app)
     app.add_middleware(BodyLimit)
+    # Bako's web pages read from another origin than the API's. Reading alone: GET.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_allowed_origins,
+        allow_methods=["GET"],
+        allow_headers=["*"],
+    )
     app.include_router(balances.router)
     app.include_router(health.router)
     app.include_router(internal.router)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
 from api.context import CredentialsDependency, Parts, PartsDependency, ReadQuery
-from api.problems import ProblemError, documented
+from api.problems import NOT_TO_BE_KEPT, ProblemError, documented
 from api.representation import AllocationAnswer, ReservedCoinsAnswer
 from api.sessions import Caller, ServiceCaller
 from api.vaults import Vault, allocation_answer, read_vaults, reserved_coins_answer
@@ -21,7 +21,15 @@ _DEFAULT_LIMIT = 5
 _HIGHEST_LIMIT = 50
 
 
-router = APIRouter(tags=["balances"], responses=documented(401, 403, 404, 422, 429, 503))
+def _not_to_be_kept(response: Response) -> None:
+    response.headers.update(NOT_TO_BE_KEPT)
+
+
+router = APIRouter(
+    tags=["balances"],
+    dependencies=[Depends(_not_to_be_kept)],
+    responses=documented(401, 403, 404, 422, 429, 503),
+)
 
 
 class LimitQuery(ReadQuery):

@@ -28,6 +28,9 @@ from domain.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+NOT_TO_BE_KEPT = {"Cache-Control": "no-store"}
+"""Balances are kept fresh here and nowhere on the way."""
+
 _UNAVAILABLE = "Service unavailable"
 _COME_BACK = {"Retry-After": "1"}
 _log = structlog.get_logger(__name__)
@@ -91,7 +94,7 @@ def answer(problem: ProblemError) -> Response:
     return JSONResponse(
         body.model_dump(),
         status_code=problem.status,
-        headers=dict(problem.headers or {}),
+        headers={**NOT_TO_BE_KEPT, **(problem.headers or {})},
         media_type=MEDIA_TYPE,
     )
 

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
 
     api_host: str = Field(default="127.0.0.1", description="Where the read API listens.")
     api_port: int = Field(default=8080, ge=0, le=65_535, description="Its port; 0: a free one.")
+    cors_allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("*",),
+        description="Which web pages may read from browsers, separated by commas; * (Bako's own "
+        "rule): all, empty: none. Sessions travel in headers, never in cookies.",
+    )
     read_wait_seconds: Seconds = Field(
         default=5.0, description="How long a read waits for the node before it answers stale."
     )
@@ -188,6 +193,13 @@ class Settings(BaseSettings):
         if not isinstance(raw, str):
             return raw
         return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())
+
+    @field_validator("cors_allowed_origins", mode="before")
+    @classmethod
+    def _parse_origins(cls, raw: Any) -> Any:
+        if not isinstance(raw, str):
+            return raw
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -482,3 +482,38 @@ async def test_readiness_is_no_way_to_burden_the_node(world: World) -> None:
 
     assert {answer.status_code for answer in answers} == {200}
     assert len(world.node.devnet.log.records()) == before + 1
+
+
+async def test_web_pages_of_allowed_origins_may_read_and_only_read(world: World) -> None:
+    asking = {"Origin": "https://page.example", "Access-Control-Request-Headers": "signeraddress"}
+    narrow = world.settings.model_copy(update={"cors_allowed_origins": ("https://other.example",)})
+
+    async def preflight(
+        client: httpx.AsyncClient, path: str, method: str
+    ) -> tuple[int, str | None]:
+        answer = await client.options(
+            path, headers=asking | {"Access-Control-Request-Method": method}
+        )
+        return answer.status_code, answer.headers.get("access-control-allow-origin")
+
+    read = await preflight(world.client, "/user/allocation", "GET")
+    act = await preflight(world.client, "/internal/cache/invalidate", "POST")
+    refused = await world.get("/user/allocation", asking)
+    async with started(narrow, world.publisher) as client:
+        elsewhere = await preflight(client, "/user/allocation", "GET")
+
+    assert read == (200, "*")
+    assert act[0] == 400
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")
+    assert "access-control-allow-credentials" not in refused.headers
+    assert elsewhere == (400, None)
+
+
+async def test_no_answer_is_to_be_kept_on_the_way(world: World) -> None:
+    user = await world.database.add_user()
+    answers = [
+        await world.get("/user/allocation", await world.sign_in(user)),
+        await world.get("/user/allocation"),
+    ]
+    assert [a.status_code for a in answers] == [200, 401]
+    assert {a.headers["cache-control"] for a in answers} == {"no-store"}
