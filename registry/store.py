@@ -37,6 +37,8 @@ class Registry:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # Single statements that only read: a transaction around each would cost two more trips.
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.unreadable_rows = 0
 
     @classmethod
@@ -63,7 +65,7 @@ class Registry:
     async def check(self) -> None:
         """Ask the database for an answer."""
         with database_errors():
-            async with self._engine.connect() as connection:
+            async with self._reading.connect() as connection:
                 await connection.execute(text("SELECT 1"))
 
     async def addresses_of_user(self, user_id: str, limit: int | None = None) -> Sequence[Address]:
@@ -78,6 +80,19 @@ class Registry:
         records = await self._records_of_user(user_id, queries.newest_first)
         addresses = dict.fromkeys(r.address for r in records if r.address is not None)
         return list(addresses)[:limit]
+
+    async def every_address_of_user(self, user_id: str) -> Sequence[Address]:
+        """Return the addresses of a user's predicates, those out of his sight too.
+
+        For invalidations: what is shown again tomorrow must not be wrong then.
+
+        Raises:
+            UnknownUserError: there is no such user.
+        """
+        await self._inactive_addresses(user_id)  # refuses a user who is not there
+        rows = await self._all(queries.newest_first(queries.predicates_of_user(user_id)))
+        parsed = (self._parsed(row.predicate_address) for row in rows)
+        return list(dict.fromkeys(address for address in parsed if address is not None))
 
     async def predicates_of_user(self, user_id: str) -> Sequence[PredicateRecord]:
         """Return the predicates that a user's allocation is summed over, by ascending id.
@@ -207,7 +222,7 @@ class Registry:
 
     async def _all(self, statement: queries.Statement) -> Sequence[Row[*tuple[Any, ...]]]:
         with database_errors():
-            async with self._engine.connect() as connection:
+            async with self._reading.connect() as connection:
                 return (await connection.execute(statement)).all()
 
 

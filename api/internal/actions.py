@@ -102,7 +102,7 @@ async def named_addresses(parts: Parts, body: InvalidateBody) -> Sequence[Addres
         raise ProblemError(422, "Invalid request", f"Give exactly one of {', '.join(ways)}.")
     registry = parts.runtime.registry
     if body.user_id is not None:
-        return await registry.addresses_of_user(body.user_id)
+        return await registry.every_address_of_user(body.user_id)
     if body.workspace_id is not None:
         return await registry.addresses_of_workspace(body.workspace_id)
     if body.all:

@@ -107,6 +107,7 @@ async def test_deleted_and_inactive_predicates_are_left_out(
     await bako.add_predicate(user, predicate_address=kept)
 
     assert list(await registry.addresses_of_user(user.user_id)) == [kept]
+    assert set(await registry.every_address_of_user(user.user_id)) == {kept, inactive}
     assert [r.address for r in await registry.predicates_of_user(user.user_id)] == [kept]
 
 
@@ -140,6 +141,8 @@ async def test_an_unknown_user_is_an_error_not_an_empty_list(
 ) -> None:
     with pytest.raises(UnknownUserError):
         await registry.addresses_of_user(user_id)
+    with pytest.raises(UnknownUserError):
+        await registry.every_address_of_user(user_id)
 
 
 async def test_a_deleted_user_is_unknown(registry: Registry, bako: BakoDatabase) -> None:
