@@ -62,22 +62,23 @@ class GraphqlEndpoint:
         node = chosen_node(request, self._devnet, record)
         fault = self._devnet.faults.draw(node.number, record.operation)
         record.fault = None if fault is None else fault.kind.value
+        # The node reads at once and its answer takes the whole latency to arrive: that is the
+        # hardest case for a cache, because an answer is then as old as it can be.
         clock = asyncio.get_running_loop().time
-        back_at = clock() + self._devnet.latency.draw_seconds()
-        await asyncio.sleep((back_at - clock()) / 2)  # the way there
-        waiting = clock()
+        arrival = clock()
+        latency = self._devnet.latency.draw_seconds()
         await delay(fault)
         response = instead(fault, self._devnet.connections)
         if response is None:
             seen = lagging(node, fault)
             behind = await self._refusal(asked, seen)
-            back_at += clock() - waiting
+            latency += clock() - arrival
             answer = behind or self._answer(asked, seen, fault)
             describe_answer(record, answer)
             whole = Response(serialized(answer), media_type="application/json", headers=CORS)
             response = damaged(whole, fault, self._devnet.connections)
-        # The way back. The latency is the whole request's: our work is part of it, a wait is not.
-        await asyncio.sleep(max(0.0, back_at - clock()))
+        # Our own work is part of the latency; what the node waited for is not.
+        await asyncio.sleep(max(0.0, arrival + latency - clock()))
         return response
 
     async def _refusal(self, asked: GraphqlRequest, node: Node) -> Answer | None:
