@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -166,11 +167,13 @@ async def _publish_refills(parts: Parts, wanted: Invalidation) -> str | None:
     if not settings.enable_balance_cache:
         return None
     chain_ids = settings.chain_ids if wanted.chain_id is None else (wanted.chain_id,)
-    task_id = None
-    for chain_id in chain_ids:
-        arguments = [list(wanted.addresses), chain_id, wanted.block_height]
-        task_id = await _send(parts, REFILL_TASK, arguments) or task_id
-    return task_id
+    sent = await asyncio.gather(
+        *(
+            _send(parts, REFILL_TASK, [list(wanted.addresses), chain_id, wanted.block_height])
+            for chain_id in chain_ids
+        )
+    )
+    return next((task_id for task_id in sent if task_id is not None), None)
 
 
 async def _send(parts: Parts, name: str, arguments: Sequence[object]) -> str | None:

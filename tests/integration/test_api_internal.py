@@ -14,6 +14,7 @@ from api.internal import actions
 from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from domain.bech32 import encode_fuel_bech32
+from domain.networks import Network
 from domain.values import checksum_address
 from supervisor.ports import free_port
 from supervisor.valkey import EmbeddedServer
@@ -90,6 +91,35 @@ async def test_without_a_chain_id_every_configured_chain_is_meant(world: World) 
 
     assert await world.redis.exists(f"balance:invalidated:{address}")
     assert [t.args for t in world.publisher.sent] == [[[address], CHAIN_ID, None]]
+
+
+async def test_chain_id_zero_is_one_chain_and_no_chain_id_is_all_of_them(world: World) -> None:
+    address = bytes32()
+    await _warm(world, address)
+    testnet = Network(0, "testnet", (f"http://127.0.0.1:{free_port()}/v1/graphql",))
+    settings = world.settings.model_copy(
+        update={"fuel_networks": (*world.settings.fuel_networks, testnet)}
+    )
+    publisher = RecordingPublisher()
+    headers = {"X-API-Key": KEY}
+    async with started(settings, publisher) as client:
+        body = {"predicateAddress": address, "chainId": 0}
+        await client.post("/internal/cache/invalidate", json=body, headers=headers)
+        mainnet_kept = await world.redis.exists(f"balance:{address}:{CHAIN_ID}")
+        flags = await world.redis.keys(f"balance:invalidated:{address}*")
+        zero_alone = [task.args for task in publisher.sent]
+        await client.post(
+            "/internal/cache/invalidate", json={"predicateAddress": address}, headers=headers
+        )
+
+    assert mainnet_kept
+    assert flags == [f"balance:invalidated:{address}:0".encode()]
+    assert zero_alone == [[[address], 0, None]]
+    assert not await world.redis.exists(f"balance:{address}:{CHAIN_ID}")
+    assert [task.args for task in publisher.sent[1:]] == [
+        [[address], CHAIN_ID, None],
+        [[address], 0, None],
+    ]
 
 
 async def test_a_user_a_workspace_and_a_list_can_be_invalidated(world: World) -> None:
