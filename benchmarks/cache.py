@@ -149,6 +149,7 @@ async def _delete_each(cache: Any, keys: list[str]) -> None:
 
 
 async def _microseconds(operation: Operation, repeats: int) -> float:
+    await operation()  # what another contestant left behind is not this one's cost
     started = time.perf_counter()
     for _ in range(repeats):
         await operation()

@@ -22,7 +22,6 @@ from domain.values import (
     ChainId,
     Snapshot,
     StoredSnapshot,
-    check_amount,
     check_block_height,
     parse_asset_id,
 )
@@ -33,6 +32,7 @@ MAX_VALUE_BYTES = 4 * 1024 * 1024
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,32}")
 _REMEMBERED_BYTES = 8 * 1024
 _REMEMBERED_VALUES = 1024
+_REMEMBERED_ASSETS = 4096
 
 
 class PoisonedValueError(InvalidValueError):
@@ -140,18 +140,21 @@ def _parse(value: dict[str, Any], address: Address, chain_id: ChainId) -> Decode
 def _balances(rows: list[dict[str, Any]]) -> tuple[Balance, ...]:
     if not isinstance(rows, list):
         raise PoisonedValueError("balances are no list")
-    found = []
-    for row in rows:
-        amount = _amount(row["amount"])
-        if amount:  # Bako keeps zero rows; a snapshot leaves them out
-            found.append(Balance(parse_asset_id(_text(row["assetId"])), amount))
-    return tuple(found)
+    amounts = [(_asset_id(row["assetId"]), _amount(row["amount"])) for row in rows]
+    # Bako keeps zero rows; a snapshot leaves them out.
+    return tuple([Balance(asset_id, amount) for asset_id, amount in amounts if amount])
+
+
+@lru_cache(maxsize=_REMEMBERED_ASSETS)
+def _asset_id(text: object) -> str:
+    """Check an asset id; a vault holds the same few as the next one."""
+    return parse_asset_id(_text(text))
 
 
 def _amount(text: str) -> int:
-    if _HEXADECIMAL.fullmatch(_text(text)) is None:
+    if _HEXADECIMAL.fullmatch(text) is None:  # at most 32 digits: never more than a u128
         raise PoisonedValueError("an amount that is not hexadecimal")
-    return check_amount(int(text, 16))
+    return int(text, 16)
 
 
 def _whole(value: object) -> int:

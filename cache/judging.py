@@ -48,17 +48,10 @@ class Found:
     flagged: bool
 
 
-def own_fresh(found: Found, epoch: str | None, now_ms: int) -> Fresh | None:
-    """Accept a value of ours: no flag, and written in the server's present history.
-
-    After a restart or a failover the server may have lost an invalidation; what was written
-    before is then only the last known.
-    """
-    value = found.value
-    if value is None or found.flagged or value.epoch is None or value.epoch != epoch:
-        return None
+def own_fresh(value: Decoded, now_ms: int) -> Fresh:
+    """Answer with a value of ours that nothing speaks against."""
     age = max(0, now_ms - value.stored.timestamp_ms)
-    return Fresh(value.stored, age, due=age >= (value.soft_life_ms or 0))
+    return Fresh(value.stored, age, age >= (value.soft_life_ms or 0))
 
 
 def judge(

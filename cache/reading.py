@@ -61,19 +61,24 @@ class Reading:
         answers: dict[Address, ReadAnswer],
         texts: Sequence[bytes | None],
     ) -> dict[Address, Found]:
-        """Answer what is a fresh value of ours; return what was found of the others."""
+        """Answer what is a fresh value of ours; return what was found of the others.
+
+        Fresh is: no flag, and written in the server's present history. After a restart or a
+        failover the server may have lost an invalidation; what was written before is then only
+        the last known.
+        """
         epoch = "none" if self._keys.hash_tags else _text(texts[0])
         now_ms = self._clock.now_ms()
         rest = {}
-        replies = iter(texts)
-        next(replies)
-        for address, value, *flags in zip(answers, replies, replies, replies, strict=True):
-            found = Found(self._decode(value, address, chain_id), flags != _NO_FLAGS)
-            fresh = own_fresh(found, epoch, now_ms)
-            if fresh is None:
-                rest[address] = found
+        for address, raw, chain_flag, global_flag in zip(
+            answers, texts[1::3], texts[2::3], texts[3::3], strict=True
+        ):
+            value = None if raw is None else self._decode(raw, address, chain_id)
+            flagged = chain_flag is not None or global_flag is not None
+            if value is not None and not flagged and value.epoch == epoch is not None:
+                answers[address] = own_fresh(value, now_ms)
             else:
-                answers[address] = fresh
+                rest[address] = Found(value, flagged)
         return rest
 
     async def _get(self, names: Sequence[bytes]) -> Sequence[bytes | None]:
@@ -105,7 +110,7 @@ class Reading:
         return {
             address: judge(
                 one,
-                self._decode(text, address, chain_id),
+                None if text is None else self._decode(text, address, chain_id),
                 State.parse(state),
                 now_ms=now_ms,
                 foreign_skew_ms=self._foreign_skew_ms,
@@ -113,11 +118,9 @@ class Reading:
             for (address, one), text, state in zip(found.items(), texts, fields, strict=True)
         }
 
-    def _decode(self, text: bytes | None, address: Address, chain_id: ChainId) -> Decoded | None:
-        if text is None:
-            return None
+    def _decode(self, raw: bytes, address: Address, chain_id: ChainId) -> Decoded | None:
         try:
-            return decode(text, address, chain_id)
+            return decode(raw, address, chain_id)
         except PoisonedValueError:
             self._counters.count("poisoned")
             return None
@@ -135,7 +138,6 @@ class Reading:
 
 
 _MISSING = Missing()
-_NO_FLAGS = [None, None]
 _EPOCH = EPOCH.encode()
 
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import hiredis
+import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
+import cache.commands
 from cache.commands import Command, Commands
-from cache.lua import script
+from cache.lua import Script, script
 
 SCRIPTS = ("acquire", "publish", "invalidate", "release", "extend", "clear", "clear_flags")
 
@@ -72,6 +74,19 @@ class PlainServer:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def break_script(
+    server: PlainServer, monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str
+) -> None:
+    """Let production code run a broken copy of one script."""
+    original = script(name)
+    assert old in original.source
+    source = original.source.replace(old, new)
+    broken = Script(name, source, server.execute("SCRIPT", "LOAD", source).decode())
+    monkeypatch.setattr(
+        cache.commands, "script", lambda wanted: broken if wanted == name else script(wanted)
+    )
 
 
 @dataclass
