@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from cache import keys as names
-from cache.commands import Argument, Commands
+from cache.commands import Argument, Commands, ScriptCall
 from cache.keys import Keys
 from cache.lives import Lives, milliseconds
 from domain.values import Address, ChainId
@@ -24,19 +23,32 @@ class HotSet:
         unique = list(dict.fromkeys(addresses))
         if not unique:
             return
-        keys = [names.hot(chain_id), names.due(chain_id)]
-        keys += (self._keys.value(address, chain_id) for address in unique)
-        ahead_ms = self._lives.ahead_ms(milliseconds(self._lives.fresh_seconds))
+        keys = [self._keys.hot(chain_id), self._keys.due(chain_id)]
+        values = [self._keys.value(address, chain_id) for address in unique]
         arguments: list[Argument] = [
             milliseconds(self._lives.hot_life_seconds),
-            ahead_ms,
+            self._lives.ahead_ms(milliseconds(self._lives.fresh_seconds)),
+            len(unique),
             *unique,
         ]
+        if self._keys.hash_tags:  # the values are in slots of their own
+            arguments += await self._commands.batch([("PTTL", value) for value in values])
+        else:
+            keys += values
         await self._commands.run("mark_read", [(keys, arguments)])
 
     async def due(self, chain_id: ChainId, limit: int) -> list[Address]:
         """Return hot predicates that are due, the most overdue first."""
-        keys = (names.hot(chain_id), names.due(chain_id))
+        keys = (self._keys.hot(chain_id), self._keys.due(chain_id))
         arguments = (milliseconds(self._lives.hot_life_seconds), limit)
         [found] = await self._commands.run("due", [(keys, arguments)])
         return [address.decode() for address in found]
+
+    async def reschedule(
+        self, chain_ids: Iterable[ChainId], addresses: Iterable[Address], delay_ms: int
+    ) -> None:
+        """Say anew when these are due, if they are hot."""
+        pairs: list[Argument] = [part for address in addresses for part in (delay_ms, address)]
+        calls: list[ScriptCall] = [((self._keys.due(chain_id),), pairs) for chain_id in chain_ids]
+        if pairs:
+            await self._commands.run("reschedule", calls)

@@ -24,7 +24,8 @@ bc:ended                         (pub/sub channel: which leases ended)
 `invalidateAll` deletes that prefix and its statistics count it.
 
 With hash tags (Redis Cluster) the address stands in literal braces, so that all keys of one
-predicate share a slot; Bako's TypeScript does not know that form.
+predicate share a slot; Bako's TypeScript does not know that form. The hot set's two keys share the
+slot of their chain.
 """
 
 from __future__ import annotations
@@ -78,15 +79,16 @@ class Keys:
         """Generation, heights and lease; the fields are listed in scripts/prelude.lua."""
         return f"bc:state:{self._tag(address)}:{chain_id}"
 
+    def hot(self, chain_id: ChainId) -> str:
+        """When each hot predicate was last read."""
+        return f"bc:hot:{self._chain_tag(chain_id)}"
 
-def hot(chain_id: ChainId) -> str:
-    """When each hot predicate was last read."""
-    return f"bc:hot:{chain_id}"
+    def due(self, chain_id: ChainId) -> str:
+        """When each hot predicate must be refreshed."""
+        return f"bc:due:{self._chain_tag(chain_id)}"
 
-
-def due(chain_id: ChainId) -> str:
-    """When each hot predicate must be refreshed."""
-    return f"bc:due:{chain_id}"
+    def _chain_tag(self, chain_id: ChainId) -> str:
+        return f"{{chain-{chain_id}}}" if self.hash_tags else str(chain_id)
 
 
 def session(token: str) -> str:

@@ -44,6 +44,12 @@ class Lives:
         return min(int(self.refresh_ahead_seconds * 1000), fresh_ms // 2)
 
     @property
+    def soft_ms(self) -> int:
+        """Return the shortest soft life that a publish can draw."""
+        shortest = int(self.fresh_seconds * 1000 * (1 - self.jitter))
+        return shortest - self.ahead_ms(shortest)
+
+    @property
     def keep_ms(self) -> int:
         """Life of the last known snapshot: never shorter than the fresh one."""
         return milliseconds(max(self.keep_seconds, self.fresh_seconds))

@@ -58,7 +58,7 @@ class Publishing:
             *(self._keys.chain_flag(address, other) for other in others),
         ]
         if not self._keys.hash_tags:
-            keys += [names.EPOCH, names.due(chain_id), names.CHANGES]
+            keys += [names.EPOCH, self._keys.due(chain_id), names.CHANGES]
         return keys, (
             lease.token,
             snapshot.height,
@@ -102,7 +102,7 @@ class Publishing:
                 self._keys.transaction_refresh(address, chain),
             )
         if not self._keys.hash_tags:
-            keys += [names.CHANGES, *(names.due(chain) for chain in chains)]
+            keys += [names.CHANGES, *(self._keys.due(chain) for chain in chains)]
         return keys, (
             "" if height is None else height,
             milliseconds(self._lives.flag_seconds),

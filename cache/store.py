@@ -63,6 +63,7 @@ class RedisBalanceCache:
             jitter=jitter,
         )
         commands, keys = commands or Commands(client), Keys(hash_tags)
+        self._keys, self._lives, self._chain_ids = keys, lives, tuple(chain_ids)
         self.counters = Counters()
         self._reading = Reading(
             commands,
@@ -106,9 +107,25 @@ class RedisBalanceCache:
             InvalidValueError: a snapshot of another predicate or chain than its lease.
         """
         outcomes = await self._publishing.publish(leased)
+        if self._keys.hash_tags:
+            await self._put_off(leased, outcomes)
         for outcome in outcomes.values():
             self.counters.count(outcome.value)
         return outcomes
+
+    async def _put_off(
+        self,
+        leased: Sequence[tuple[Lease, Snapshot]],
+        outcomes: Mapping[Address, PublishOutcome],
+    ) -> None:
+        for chain_id in {lease.chain_id for lease, _ in leased}:
+            published = [
+                lease.address
+                for lease, _ in leased
+                if lease.chain_id == chain_id
+                and outcomes[lease.address] is PublishOutcome.PUBLISHED
+            ]
+            await self._hot.reschedule((chain_id,), published, self._lives.soft_ms)
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back unused; another's lease is never touched."""
@@ -132,6 +149,9 @@ class RedisBalanceCache:
             InvalidValueError: a height without a chain id, or one that no chain can have.
         """
         await self._publishing.invalidate(addresses, chain_id, height)
+        if self._keys.hash_tags:
+            chains = self._chain_ids if chain_id is None else (chain_id,)
+            await self._hot.reschedule(chains, addresses, 0)
         self.counters.count("invalidations", len(set(addresses)))
 
     async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:

@@ -41,7 +41,7 @@ end
 -- The name of this server's history. After a restart or a failover it is another one, and what
 -- was written under the old name may have lost later writes. Without a key (hash tags) unused.
 local function history(key)
-  if not key or key == '' then return 'none' end
+  if not key then return 'none' end
   local known = read_text(key)
   if known then return known end
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''

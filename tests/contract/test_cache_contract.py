@@ -36,7 +36,7 @@ def make_in_memory() -> Make:
     return lambda **lives: Harness(MemoryBalanceCache(clock, **lives), clock.step)
 
 
-@pytest.fixture(params=["redis", "memory"])
+@pytest.fixture(params=["redis", "hash tags", "memory"])
 async def make(request: pytest.FixtureRequest, cache_server: EmbeddedServer) -> AsyncIterator[Make]:
     if request.param == "memory":
         yield request.getfixturevalue("make_in_memory")
@@ -45,7 +45,7 @@ async def make(request: pytest.FixtureRequest, cache_server: EmbeddedServer) -> 
     client = await empty_client(cache_server)
 
     def build(**lives: Any) -> Harness:
-        cache = redis_cache(client, **lives)
+        cache = redis_cache(client, hash_tags=request.param == "hash tags", **lives)
         caches.append(cache)
         return Harness(cache, lambda: None)
 
@@ -562,6 +562,17 @@ async def test_who_is_not_read_for_its_hot_life_falls_out(make: Make) -> None:
         return not await harness.cache.due(MAINNET, 10)
 
     await harness.until(is_cold)
+
+
+async def test_who_is_read_again_stays_when_others_fall_out(make: Make) -> None:
+    harness = make(hot_life_seconds=0.3)
+    await harness.cache.mark_read(MAINNET, [ALICE, BOB])
+
+    async def only_bob_is_left() -> bool:
+        await harness.cache.mark_read(MAINNET, [BOB])
+        return list(await harness.cache.due(MAINNET, 10)) == [BOB]
+
+    await harness.until(only_bob_is_left)
 
 
 async def test_statistics_count_hits_stale_and_misses(make: Make) -> None:

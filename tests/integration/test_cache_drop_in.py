@@ -285,6 +285,69 @@ async def test_keys_that_come_to_their_own_end_during_a_fetch_do_not_stop_it(
     assert outcomes[ALICE] is PublishOutcome.PUBLISHED
 
 
+async def test_a_value_without_an_end_that_somebody_deletes_stops_our_fetch(
+    harness: Harness, client: Redis
+) -> None:
+    await client.set(VALUE, bako_value())
+    lease = await harness.lease(ALICE)
+
+    await client.delete(VALUE)
+
+    outcomes = await harness.cache.publish([(lease, snapshot(ALICE))])
+    assert outcomes[ALICE] is PublishOutcome.FLAG_CHANGED
+
+
+@pytest.mark.parametrize("life_ms", [HOUR_MS, None])
+async def test_taking_the_flag_of_all_apart_leaves_the_flags_of_others_as_they_are(
+    harness: Harness, client: Redis, life_ms: int | None
+) -> None:
+    other, third = (f"balance:invalidated:{ALICE}:{chain}" for chain in (TESTNET, 7))
+    wide = Harness(redis_cache(client, chain_ids=(MAINNET, TESTNET, 7)), lambda: None)
+    await client.set(GLOBAL_FLAG, "1", px=life_ms)
+    await client.set(other, "2", px=60_000)
+
+    await wide.put(snapshot(ALICE))
+
+    assert await client.get(other) == b"2"
+    assert await client.pttl(other) <= 60_000
+    assert await client.get(third) == b"1"
+    assert 0 < await client.pttl(third) <= HOUR_MS
+
+
+@pytest.mark.parametrize("life_ms", [60_000, None])
+async def test_clearing_the_flag_of_all_for_one_chain_leaves_it_to_the_others(
+    harness: Harness, client: Redis, life_ms: int | None
+) -> None:
+    await client.set(GLOBAL_FLAG, "1", px=life_ms)
+
+    await harness.cache.clear_invalidation([ALICE], MAINNET)
+
+    assert await client.exists(GLOBAL_FLAG, FLAG) == 0
+    other = f"balance:invalidated:{ALICE}:{TESTNET}"
+    assert await client.get(other) == b"1"
+    assert 0 < await client.pttl(other) <= (life_ms or HOUR_MS)
+
+
+async def test_every_change_renews_the_life_of_what_it_needs(
+    harness: Harness, client: Redis
+) -> None:
+    state = f"bc:state:{ALICE}:{MAINNET}"
+
+    async def shorten() -> None:
+        for key in (state, "bc:changes"):
+            await client.pexpire(key, 5_000)
+
+    lease = await harness.lease(ALICE)
+    await shorten()
+    await harness.cache.publish([(lease, snapshot(ALICE))])
+    after_publish = [await client.pttl(key) for key in (state, "bc:changes")]
+    await shorten()
+    await harness.cache.invalidate([ALICE], MAINNET)
+    after_invalidation = [await client.pttl(key) for key in (state, "bc:changes")]
+
+    assert min(*after_publish, *after_invalidation) > 80_000_000
+
+
 @pytest.mark.parametrize("flag", [FLAG, GLOBAL_FLAG])
 async def test_clearing_a_flag_takes_the_old_value_under_it_along(
     harness: Harness, client: Redis, flag: str
@@ -355,6 +418,22 @@ async def test_keys_of_another_type_are_misses_and_healed(harness: Harness, clie
     await harness.put(snapshot(ALICE))
     await harness.cache.invalidate([ALICE])
     assert await harness.cache.due(MAINNET, 5) == [ALICE]
+
+
+@pytest.mark.parametrize("key", [f"bc:state:{ALICE}:{MAINNET}", f"bc:due:{MAINNET}", "bc:changes"])
+async def test_a_key_of_ours_that_was_damaged_stops_no_change(
+    harness: Harness, client: Redis, key: str
+) -> None:
+    lease = await harness.lease(ALICE)
+    await client.set(key, "text")
+    outcomes = await harness.cache.publish([(lease, snapshot(ALICE))])
+    await client.set(key, "text")
+    await harness.cache.invalidate([ALICE], MAINNET)
+
+    damaged_lease = key.startswith("bc:state")
+    expected = PublishOutcome.LEASE_LOST if damaged_lease else PublishOutcome.PUBLISHED
+    assert outcomes[ALICE] is expected
+    assert not await harness.is_fresh(ALICE)
 
 
 async def test_statistics_count_no_flags_and_book_nothing_on_chain_zero(

@@ -1,0 +1,138 @@
+-- Vaults that wait for a warm-up on one chain, in one lane; whoever fetches takes a request's worth.
+--
+-- KEYS  1 waiting (sorted set: address -> ready at)     2 until (sorted set: address -> expires at)
+--       3 taken (sorted set: address -> comes back at)  4 attempts (hash: address -> failures)
+--       5 failed (sorted set: address -> forgotten at)  6 tickets (sorted set: name -> expires at)
+--       7 requests under way (sorted set: token -> ends at, both lanes)  8 part (set, this token's)
+-- ARGV  1 offer, take, settle or progress  2 token  3 vaults of one request  4 requests at once
+--       5 life of a wish  6 life of a ticket  7 life of a part (all ms)
+--       offer, progress: the addresses
+--       settle: 8 number done  9 number given up  10 number to try again  11 most attempts
+--       12 first pause ms  13 longest pause ms, then the addresses in that order
+-- Returns {addresses taken, tickets to publish, ms to publish them with}; progress: a number for
+-- each address: 0 nothing is left to do, 1 waits, 2 is being fetched, 3 given up.
+--
+-- A ticket stands for a message that will come and take. There are as many as the waiting vaults
+-- fill requests, so that vaults that come together are fetched together. Every number here may be
+-- lost (all keys have lives and a cache forgets): a lost ticket expires, a lost part comes back.
+-- One script, because a vault must wait, be taken or be done, and never be two of them.
+
+local waiting, till, taken, attempts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local failed, tickets, calls, part = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local op, token, size, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local wish_ms, ticket_ms, part_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local BUSY_MS, PORTION = 500, 1000
+for i, key in ipairs(KEYS) do expect_type(key, ({[4] = 'hash', [8] = 'set'})[i] or 'zset') end
+local now = now_ms()
+
+local function forget(address)
+  redis.call('ZREM', waiting, address)
+  redis.call('ZREM', till, address)
+  redis.call('ZREM', taken, address)
+  redis.call('HDEL', attempts, address)
+end
+
+local function overdue(key)
+  return redis.call('ZRANGEBYSCORE', key, '-inf', digits(now), 'LIMIT', 0, PORTION)
+end
+
+if op == 'progress' then
+  local states = {}
+  for i = 8, #ARGV do
+    local address, state = ARGV[i], 0
+    local comes_back = redis.call('ZSCORE', taken, address)
+    if number(redis.call('ZSCORE', till, address)) <= now then
+      if number(redis.call('ZSCORE', failed, address)) > now then state = 3 end
+    elseif comes_back and tonumber(comes_back) > now then state = 2
+    elseif comes_back or redis.call('ZSCORE', waiting, address) then state = 1
+    end
+    states[#states + 1] = state
+  end
+  return states
+end
+
+for _, address in ipairs(overdue(till)) do forget(address) end
+for _, address in ipairs(overdue(taken)) do
+  redis.call('ZREM', taken, address)
+  redis.call('ZADD', waiting, 'NX', digits(now), address)
+end
+for _, key in ipairs({failed, tickets, calls}) do
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', digits(now))
+end
+
+-- Called once at the end of a run. A message that is delivered again publishes its tickets anew:
+-- whether it came to that the first time, nobody knows.
+local function answer(addresses, pause)
+  for i = 1, limit do redis.call('ZREM', tickets, token .. ':' .. i) end
+  local count, delay = redis.call('ZCARD', waiting), 0
+  local missing = 0
+  if count > 0 then
+    local free = math.max(1, limit - redis.call('ZCARD', calls))
+    missing = math.max(0, math.min(math.ceil(count / size), free) - redis.call('ZCARD', tickets))
+    local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+    delay = math.max(pause, tonumber(first[2]) - now)
+  end
+  for i = 1, missing do
+    redis.call('ZADD', tickets, digits(now + delay + ticket_ms), token .. ':' .. i)
+  end
+  for i = 1, 7 do redis.call('PEXPIRE', KEYS[i], wish_ms + part_ms) end
+  return {addresses, missing, delay}
+end
+
+local function give_up(address)
+  forget(address)
+  redis.call('ZADD', failed, digits(now + wish_ms), address)
+end
+
+local function put_back(address, most, pause, longest)
+  local tries = redis.call('HINCRBY', attempts, address, 1)
+  if tries >= most then return give_up(address) end
+  redis.call('ZREM', taken, address)
+  redis.call('ZADD', waiting, digits(now + math.min(longest, pause * 2 ^ (tries - 1))), address)
+end
+
+if op == 'offer' then
+  for i = 8, #ARGV do
+    local address = ARGV[i]
+    redis.call('ZADD', till, digits(now + wish_ms), address)
+    redis.call('ZREM', failed, address)
+    if not redis.call('ZSCORE', taken, address) then
+      redis.call('ZADD', waiting, 'NX', digits(now), address)
+    end
+  end
+  return answer({}, 0)
+end
+
+if op == 'take' then
+  redis.call('ZPOPMIN', tickets)
+  local mine = {}
+  for _, address in ipairs(redis.call('SMEMBERS', part)) do
+    if redis.call('ZSCORE', taken, address) then mine[#mine + 1] = address end
+  end
+  if #mine == 0 then -- else: delivered again after its process died
+    if redis.call('ZCARD', calls) >= limit then return answer({}, BUSY_MS) end
+    mine = redis.call('ZRANGEBYSCORE', waiting, '-inf', digits(now), 'LIMIT', 0, size)
+  end
+  if #mine == 0 then return answer({}, 0) end
+  for _, address in ipairs(mine) do
+    redis.call('ZREM', waiting, address)
+    redis.call('ZADD', taken, digits(now + part_ms), address)
+    redis.call('SADD', part, address)
+  end
+  redis.call('PEXPIRE', part, part_ms * 4)
+  redis.call('ZADD', calls, digits(now + part_ms), token)
+  for i = 1, 7 do redis.call('PEXPIRE', KEYS[i], wish_ms + part_ms) end
+  return {mine, 0, 0}
+end
+
+local done, given_up = tonumber(ARGV[8]), tonumber(ARGV[9])
+for i = 14, #ARGV do
+  local place = i - 13
+  if place <= done then forget(ARGV[i])
+  elseif place <= done + given_up then give_up(ARGV[i])
+  else put_back(ARGV[i], tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]))
+  end
+end
+redis.call('DEL', part)
+redis.call('ZREM', calls, token)
+return answer({}, 0)
