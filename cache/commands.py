@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, ResponseError
 
+from cache.cluster import send_batch
 from cache.failures import unavailable
 from cache.lua import script
 
@@ -25,11 +27,15 @@ class Commands:
 
     def __init__(self, client: Redis) -> None:
         self.client = client
+        self._is_cluster = isinstance(client, RedisCluster)
 
     async def get_many(self, keys: Sequence[str | bytes]) -> Sequence[bytes | None]:
         """Read strings in one command; a key of another type reads as absent."""
         if not keys:
             return []
+        if self._is_cluster:
+            [texts] = await self.batch([("MGET", *keys)])
+            return cast("list[bytes | None]", texts)
         with unavailable():
             # The client never decodes: connection.py leaves decode_responses off.
             return cast("list[bytes | None]", await self.client.mget(keys))
@@ -39,6 +45,8 @@ class Commands:
         if not commands:
             return []
         with unavailable():
+            if self._is_cluster:
+                return await send_batch(cast("RedisCluster", self.client), commands)
             pipeline = self.client.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.typing import EncodableT
 
@@ -43,29 +48,89 @@ class QuickConnection(Connection):
 def connect(redis_url: str) -> Redis:
     """Build a client; opens nothing yet.
 
+    ``redis+cluster://host:port`` is a Redis Cluster (needs hash tags), ``redis+sentinel://host:port,
+    host:port/service/database`` a primary that Sentinels name; both without blanks.
+
     Every new connection first names the server's history (see `scripts/history.lua`), so that
-    values from before a restart or a failover are never taken for fresh.
+    values from before a restart or a failover are never taken for fresh. (Not on a cluster.)
 
     Raises:
         ConfigurationError: the address is not a Redis URL; the message does not repeat it, for
             it may hold a password.
     """
     try:
+        scheme, _, rest = redis_url.partition("://")
+        if scheme == "redis+cluster":
+            return _connect_cluster(f"redis://{rest}")
+        if scheme == "redis+sentinel":
+            return _connect_sentinel(redis_url)
         pool = BlockingConnectionPool.from_url(
             redis_url,
             max_connections=_POOL_SIZE,
             timeout=_POOL_WAIT_SECONDS,
-            socket_timeout=SOCKET_SECONDS,
-            socket_connect_timeout=CONNECT_SECONDS,
-            retry=Retry(NoBackoff(), _RETRIES),
             redis_connect_func=name_history,
             connection_class=QuickConnection,
+            **_bounds(),
         )
     except ValueError as error:
         raise ConfigurationError(
-            "REDIS_URL: expected redis://host:port/database, rediss:// or unix://"
+            "REDIS_URL: expected redis://host:port/database, rediss://, unix://, "
+            "redis+cluster://host:port or redis+sentinel://host:port/service/database"
         ) from error
     return Redis.from_pool(pool)
+
+
+def _bounds() -> dict[str, Any]:
+    return {
+        "socket_timeout": SOCKET_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "retry": Retry(NoBackoff(), _RETRIES),
+    }
+
+
+def _connect_cluster(url: str) -> Redis:
+    client = RedisCluster.from_url(url, max_connections=_POOL_SIZE, **_bounds())
+    # Not a subclass, but everything here goes through `cache.commands`, which knows both.
+    return cast("Redis", client)
+
+
+class _SentinelClient(Redis):
+    """Closes the connections to the Sentinels too, which the client library leaves open."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        pool = cast("SentinelConnectionPool", self.connection_pool)
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def _connect_sentinel(url: str) -> Redis:
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service:
+        raise ValueError("no service")
+    sentinels = [_host_and_port(host) for host in hosts.split(",")]
+    username, _, password = credentials.partition(":")
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        sentinels,
+        sentinel_kwargs={"socket_timeout": CONNECT_SECONDS},
+        username=unquote(username) or None,
+        password=unquote(password) or None,
+        db=int(database or 0),
+        redis_connect_func=name_history,
+        max_connections=_POOL_SIZE,
+        **_bounds(),
+    )
+    client: Redis = sentinel.master_for(service, redis_class=_SentinelClient)
+    return client
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host:
+        raise ValueError("no port")
+    return host, int(port)
 
 
 async def name_history(connection: AbstractConnection) -> None:
