@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -552,6 +553,21 @@ async def test_the_most_overdue_come_first_and_the_limit_holds(make: Make) -> No
 
     assert sorted(await harness.cache.due(MAINNET, 10)) == crowd
     assert len(await harness.cache.due(MAINNET, 3)) == 3
+
+
+async def test_another_read_does_not_put_an_overdue_refresh_off(make: Make) -> None:
+    harness = make()
+    await harness.cache.mark_read(MAINNET, [BOB])
+    started = time.monotonic()
+
+    async def is_later() -> bool:
+        return time.monotonic() > started + 0.005
+
+    await harness.until(is_later)
+    await harness.cache.mark_read(MAINNET, [ALICE])
+    await harness.cache.mark_read(MAINNET, [BOB])
+
+    assert list(await harness.cache.due(MAINNET, 10)) == [BOB, ALICE]
 
 
 async def test_who_is_not_read_for_its_hot_life_falls_out(make: Make) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from cache.store import RedisBalanceCache
-from domain.ports import PublishOutcome
+from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import Balance, Fresh, Missing, Snapshot, Stale, StaleReason
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import (
@@ -434,6 +434,60 @@ async def test_a_key_of_ours_that_was_damaged_stops_no_change(
     expected = PublishOutcome.LEASE_LOST if damaged_lease else PublishOutcome.PUBLISHED
     assert outcomes[ALICE] is expected
     assert not await harness.is_fresh(ALICE)
+
+
+OPERATIONS: dict[str, Callable[[RedisBalanceCache, Lease], Awaitable[object]]] = {
+    "read": lambda cache, _: cache.read(MAINNET, [ALICE]),
+    "acquire": lambda cache, _: cache.acquire(MAINNET, [ALICE]),
+    "extend": lambda cache, lease: cache.extend([lease]),
+    "release": lambda cache, lease: cache.release([lease]),
+    "wait": lambda cache, _: cache.wait_published(MAINNET, [ALICE], 5),
+    "clear": lambda cache, _: cache.clear([ALICE]),
+    "clear flags": lambda cache, _: cache.clear_invalidation([ALICE]),
+    "mark read": lambda cache, _: cache.mark_read(MAINNET, [ALICE]),
+    "due": lambda cache, _: cache.due(MAINNET, 5),
+    "stats": lambda cache, _: cache.stats(),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("damage", ["text", "hash"])
+async def test_no_operation_fails_for_a_key_that_was_damaged(
+    cache: RedisBalanceCache, client: Redis, harness: Harness, name: str, damage: str
+) -> None:
+    lease = await harness.lease(ALICE)
+    for key in (
+        *(VALUE, FLAG, GLOBAL_FLAG, f"bc:last:{ALICE}:{MAINNET}", f"bc:state:{ALICE}:{MAINNET}"),
+        *(f"bc:hot:{MAINNET}", f"bc:due:{MAINNET}", "bc:changes", "bc:counters"),
+    ):
+        await client.delete(key)
+        if damage == "text":
+            await client.set(key, "text")
+        else:
+            await client.hset(key, mapping={"lease_token": "x", "minimum": "y"})
+
+    await OPERATIONS[name](cache, lease)
+
+
+async def test_an_extended_lease_lasts_longer(client: Redis) -> None:
+    short, long = redis_cache(client, lease_seconds=5), redis_cache(client, lease_seconds=60)
+    lease = await Harness(short, lambda: None).lease(ALICE)
+
+    await long.extend([lease])
+
+    held = (await short.acquire(MAINNET, [ALICE]))[ALICE]
+    assert isinstance(held, Busy)
+    assert 50_000 < held.wait_ms <= 60_000
+
+
+async def test_the_cold_leave_both_sets(client: Redis) -> None:
+    cache = redis_cache(client, hot_life_seconds=60)
+    await cache.mark_read(MAINNET, [ALICE, address(2)])
+    await client.zadd(f"bc:hot:{MAINNET}", {ALICE: 1})
+
+    assert await cache.due(MAINNET, 5) == [address(2)]
+    assert await client.zcard(f"bc:hot:{MAINNET}") == 1
+    assert await client.zcard(f"bc:due:{MAINNET}") == 1
 
 
 async def test_statistics_count_no_flags_and_book_nothing_on_chain_zero(
