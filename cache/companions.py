@@ -34,7 +34,7 @@ class Companions:
         if count <= 0:
             return ()
         (found,) = await self._commands.batch([("ZPOPMIN", _key(chain_id), count)])
-        return tuple(address.decode() for address in found[::2])
+        return tuple(address.decode() for address, _ in found)
 
 
 def _key(chain_id: ChainId) -> str:

@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     )
 
     enable_balance_cache: bool = Field(
-        default=True, description="false: every read goes to the node and every task is a no-op."
+        default=True,
+        description="false: every read goes to the node and no task asks a node; an invalidation "
+        "is still recorded.",
     )
     balance_cache_ttl: WholeSeconds = Field(
         default=600, description="Fresh life of a snapshot, seconds."
@@ -116,7 +118,10 @@ class Settings(BaseSettings):
 
     warmup_enabled: bool = Field(default=True, description="false: logins warm nothing.")
     warmup_concurrency: int = Field(
-        default=5, gt=0, description="Node requests that warm-ups have under way in a process."
+        default=5,
+        gt=0,
+        description="Node requests of warm-ups under way at once on one network, over all "
+        "processes.",
     )
     warmup_max_predicates: int = Field(
         default=20, gt=0, description="Predicates that one login warms at once, newest first."
@@ -136,6 +141,24 @@ class Settings(BaseSettings):
     )
     refresh_batch: int = Field(
         default=200, gt=0, description="Predicates that one refresh run takes per network."
+    )
+
+    follow_enabled: bool = Field(
+        default=True, description="false: nobody looks for deposits that were not announced."
+    )
+    follow_interval_seconds: Seconds = Field(
+        default=0.5, description="How often the follower of a chain asks for new blocks."
+    )
+    follow_max_gap: int = Field(
+        default=3_600,
+        gt=0,
+        description="Blocks that a follower reads when it comes back; after a longer absence "
+        "everything cached is taken for wrong instead.",
+    )
+    follow_restart_seconds: Seconds = Field(
+        default=30.0,
+        description="How long a node must tell of another chain before it is believed that the "
+        "chain was begun anew, and all that is cached of it is forgotten.",
     )
 
     api_host: str = Field(default="127.0.0.1", description="Where the read API listens.")

@@ -99,6 +99,10 @@ class NodeProvider:
         if failures and len(failures) == len(outcomes):
             raise failures[0]
 
+    def vaults_per_request(self) -> int:
+        """Return how many vaults every node takes in one request, as far as is known yet."""
+        return min(endpoint.limits.vaults() for endpoint in self._pool.endpoints)
+
     async def get_balances(self, address: Address) -> Snapshot:
         """Fetch all balances of one predicate.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.values import Address
-from provider.costs import COMPLEXITY_LIMIT, OWNERS_PER_REQUEST, page_cost, usable
+from provider.costs import COMPLEXITY_LIMIT, OWNERS_PER_REQUEST, PAGE_SIZE, page_cost, usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,12 @@ class Limits:
         if not self.indexation:
             return pages <= 1
         return pages <= self.owners and cost <= usable(self.complexity)
+
+    def vaults(self) -> int:
+        """Return how many vaults with a first page each one request holds; at least one."""
+        if not self.indexation:
+            return 1
+        return max(1, min(self.owners, usable(self.complexity) // page_cost(PAGE_SIZE)))
 
     def shrunk(self, refused: Sequence[Page]) -> Limits:
         """Return the limits after a node called these pages too complex: half of their cost."""

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from cache.administration import Administration
 from cache.budget import RedisCallBudget
 from cache.call_limit import CallLimit
+from cache.companions import Companions
 from cache.connection import connect
+from cache.dead_letters import DeadLetters
 from cache.prices import PriceStore
 from cache.quotes import QuoteStore
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
+from cache.warm_ups import WarmUps
 from config.settings import Settings
 from domain.budget import BudgetLimits
 from domain.errors import CacheUnavailableError, ProviderError, RegistryUnavailableError
@@ -43,6 +46,9 @@ class Runtime:
         quotes: Bako's prices and assets in Redis.
         administration: what operators ask of the whole key space.
         call_limit: how often service callers may call.
+        warm_ups: vaults that wait for a warm-up.
+        companions: invalidated vaults that share the next request.
+        dead_letters: messages that nobody could work on.
         prices: prices that we keep ourselves, where Bako keeps none.
         price_source: where those come from; None: nowhere.
     """
@@ -54,6 +60,9 @@ class Runtime:
     quotes: QuoteStore
     administration: Administration
     call_limit: CallLimit
+    warm_ups: WarmUps
+    companions: Companions
+    dead_letters: DeadLetters
     prices: PriceStore
     price_source: PriceSource | None
     _nodes: Mapping[ChainId, NodeProvider]
@@ -101,6 +110,9 @@ class Runtime:
             quotes=QuoteStore(client),
             administration=Administration(client),
             call_limit=CallLimit(client, settings.internal_rate_limit),
+            warm_ups=WarmUps(client, settings.warmup_concurrency),
+            companions=Companions(client),
+            dead_letters=DeadLetters(client),
             prices=PriceStore(client),
             price_source=None
             if settings.price_source is None
@@ -118,6 +130,15 @@ class Runtime:
         """
         self.settings.network(chain_id)
         return self._readers[chain_id]
+
+    def vaults_per_request(self, chain_id: ChainId) -> int:
+        """Return how many vaults the nodes of a network take in one request.
+
+        Raises:
+            UnknownNetworkError: the chain is not on the allow-list.
+        """
+        self.settings.network(chain_id)
+        return self._nodes[chain_id].vaults_per_request()
 
     async def verify_nodes(self) -> Mapping[ChainId, ProviderError | None]:
         """Ask every network's nodes who they are; None where one answered and is the right one."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeAlias
 
@@ -27,6 +26,9 @@ from domain.errors import (
     UnknownUserError,
 )
 from tasks.app import app
+from tasks.dead_letters import bury, counted
+from tasks.delivery import set_delivery
+from tasks.later import Follow, publish, publish_again
 from tasks.loop import process_loop
 from tasks.names import Queue
 from tasks.parts import Parts
@@ -49,16 +51,6 @@ _TRANSIENT = (
     TimeoutError,
 )
 _log = structlog.get_logger("tasks")
-
-
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """A task that a finished one asks for."""
-
-    name: str
-    args: tuple[object, ...]
-    queue: Queue
-    expires_seconds: float | None = None
 
 
 class UnfinishedError(Exception):
@@ -84,7 +76,8 @@ def declare_task(
 
     What the body raises decides: a refusal (an invalid value, an unknown network or user) is
     logged and not tried again; a transient error and `UnfinishedError` are tried again with a
-    growing, jittered wait; everything else is a bug and fails the task with its traceback.
+    growing, jittered wait; everything else is a bug and fails the task with its traceback. A
+    message that never expires and cannot be worked on becomes a dead letter.
 
     Args:
         name: the stable name that others enqueue by.
@@ -99,10 +92,11 @@ def declare_task(
         work: Callable[..., Awaitable[Sequence[Follow]]] = body
 
         def run(task: Task[..., None], *args: Any, **kwargs: Any) -> None:
+            set_delivery(task.request.id, task.request.retries or 0)
             try:
                 given = signature.bind(None, *args, **kwargs).args[1:]
             except TypeError as error:
-                _log_refusal(task, args, error)
+                _refuse(task, args, error, kwargs)
                 raise InvalidValueError(f"wrong arguments: {error}") from error
             _run_body(task, lambda parts: work(parts, *given), given, deadline_seconds)
 
@@ -136,11 +130,13 @@ def _run_body(
     args: tuple[object, ...],
     deadline_seconds: int,
 ) -> None:
+    if task.expires is None:
+        work = counted(work)
     try:
         follows = process_loop.run(work, deadline_seconds=deadline_seconds)
-        _publish(follows)
+        publish(follows)
     except _REFUSALS as error:
-        _log_refusal(task, args, error)
+        _refuse(task, args, error)
         raise
     except UnfinishedError as unfinished:
         _try_again(task, unfinished, unfinished.remaining)
@@ -150,21 +146,31 @@ def _run_body(
         raise Reject(error, requeue=True) from error
     except _TRANSIENT as error:
         _try_again(task, error, args)
+    except Exception as error:
+        # The boundary to whatever is broken: Celery logs the traceback, we keep the message.
+        _keep_if_wanted(task, args, error)
+        raise
 
 
-def _publish(follows: Sequence[Follow]) -> None:
-    for follow in follows:
-        app.send_task(
-            follow.name,
-            args=follow.args,
-            queue=follow.queue.value,
-            expires=follow.expires_seconds,
-            ignore_result=True,
-        )
-
-
-def _log_refusal(task: Task[..., None], args: tuple[object, ...], error: Exception) -> None:
+def _refuse(
+    task: Task[..., None],
+    args: tuple[object, ...],
+    error: Exception,
+    kwargs: Mapping[str, object] | None = None,
+) -> None:
     _log.error("task.refused", task=task.name, args=_shown(args), reason=str(error))
+    _keep_if_wanted(task, args, error, kwargs)
+
+
+def _keep_if_wanted(
+    task: Task[..., None],
+    args: tuple[object, ...],
+    error: Exception,
+    kwargs: Mapping[str, object] | None = None,
+) -> None:
+    """Keep a message that must not be lost: one that never expires."""
+    if task.expires is None:
+        bury(task, args, error, kwargs or {})
 
 
 def _try_again(task: Task[..., None], error: Exception, args: tuple[object, ...]) -> None:
@@ -172,6 +178,7 @@ def _try_again(task: Task[..., None], error: Exception, args: tuple[object, ...]
     retries, limit = task.request.retries, task.max_retries
     if limit is not None and retries >= limit:
         _log.error("task.given_up", task=task.name, args=_shown(args), reason=str(error))
+        _keep_if_wanted(task, args, error)
         raise error
     delay = retry_delay(retries)
     _log.warning(
@@ -182,7 +189,7 @@ def _try_again(task: Task[..., None], error: Exception, args: tuple[object, ...]
         reason=str(error) or type(error).__name__,
     )
     try:
-        task.retry(args=args, kwargs={}, exc=error, countdown=delay, max_retries=limit)
+        publish_again(task, error, args, delay_seconds=delay, limit=limit)
     except Reject as rejected:
         # Celery drops the message when the retry cannot be published; accepted means done.
         raise Reject(rejected, requeue=True) from error

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import structlog
 
-from domain.errors import CacheUnavailableError, UnknownNetworkError
+from domain.errors import UnknownNetworkError
 from domain.values import Address
 from tasks import operations
-from tasks.declare import Follow, UnfinishedError, declare_task
+from tasks.declare import UnfinishedError, declare_task
+from tasks.delivery import current_delivery
+from tasks.later import Follow
 from tasks.names import INVALIDATE, REFILL, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report
-
-_REFILL_SECONDS = 12.0
-"""How long an invalidation waits for its own refill before that becomes a task of its own."""
 
 _log = structlog.get_logger("tasks")
 
@@ -31,7 +29,10 @@ async def invalidate(
     block_height: int | None = None,
     transaction_id: str | None = None,
 ) -> Sequence[Follow]:
-    """Invalidate at once, then refill; what cannot be refilled now goes on as `balances.refill`.
+    """Invalidate at once; `balances.refill` follows.
+
+    The refill is a message of its own, so that it comes behind the invalidations that are here
+    already: many of one vault cost one refill, those of several vaults share a request.
 
     Accepted means done: the message goes back to its lane until the invalidation has happened.
     Running it twice invalidates once more than needed, which costs a fetch and no rightness.
@@ -54,10 +55,9 @@ async def invalidate(
     if not parts.settings.enable_balance_cache:
         _log.info("task.switched_off", task=INVALIDATE, by="ENABLE_BALANCE_CACHE=false")
         return ()
-    follows = await asyncio.gather(
-        *(_refilled_or_followed(parts, wanted, each, height) for each in chain_ids)
-    )
-    return [follow for some in follows for follow in some]
+    for each in chain_ids:
+        await parts.companions.add(each, wanted)
+    return [Follow(REFILL, (list(wanted), each, height), Queue.INVALIDATION) for each in chain_ids]
 
 
 @declare_task(
@@ -77,8 +77,15 @@ async def refill(
     wanted = operations.parse_addresses(addresses)
     height = operations.parse_block_height(block_height)
     (known,) = _chains(parts, operations.parse_chain_id(chain_id))
+    left = await operations.not_fresh(parts.cache, known, wanted)
+    if not left:
+        return ()  # another message's refill took these along
     report = await operations.refill_invalidated(
-        parts.reader(known), parts.cache, wanted, block_height=height or 0
+        parts.reader(known),
+        parts.cache,
+        left,
+        block_height=height or 0,
+        companions=await _companions(parts, known, left),
     )
     log_report("invalidation.refilled", known, report, block_height=height)
     if report.remaining:
@@ -100,19 +107,17 @@ def _chains(parts: Parts, chain_id: int | None) -> tuple[int, ...]:
     return (known,)
 
 
-async def _refilled_or_followed(
-    parts: Parts, addresses: Sequence[Address], chain_id: int, height: int | None
-) -> Sequence[Follow]:
-    """Refill now; whatever fails is a follow-up, because the invalidation itself is done."""
-    left = tuple(addresses)
-    try:
-        async with asyncio.timeout(_REFILL_SECONDS):
-            report = await operations.refill_invalidated(
-                parts.reader(chain_id), parts.cache, addresses, block_height=height or 0
-            )
-        log_report("invalidation.refilled", chain_id, report, block_height=height)
-        left = report.remaining
-    except (CacheUnavailableError, TimeoutError) as error:
-        reason = str(error) or type(error).__name__
-        _log.warning("invalidation.refill_follows", chain_id=chain_id, reason=reason)
-    return [Follow(REFILL, (list(left), chain_id, height), Queue.INVALIDATION)] if left else []
+async def _companions(parts: Parts, chain_id: int, wanted: Sequence[Address]) -> Sequence[Address]:
+    """Return other invalidated predicates, as many as the same request carries.
+
+    None at a second try: what failed once must not fail others with it.
+    """
+    if current_delivery().retries:
+        return ()
+    free = parts.vaults_per_request(chain_id) - len(wanted)
+    found = await parts.companions.take(chain_id, max(free, 0) + len(wanted))
+    others = [address for address in found if address not in set(wanted)]
+    kept, too_many = others[: max(free, 0)], others[max(free, 0) :]
+    if too_many:
+        await parts.companions.add(chain_id, too_many)
+    return await operations.not_fresh(parts.cache, chain_id, kept)

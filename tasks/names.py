@@ -31,6 +31,3 @@ REFRESH_DUE = "balances.refresh_due"
 
 WARMUP_EXPIRES_SECONDS = 120
 """After this nobody waits for a login's warm-up any more: the dashboard was read meanwhile."""
-
-BATCH_SIZE = 200
-"""Predicates of one subtask: what one node request carries."""

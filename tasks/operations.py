@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.errors import InvalidValueError, PermanentProviderError
@@ -31,18 +31,20 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Predicates that one node request fetches.
+class WarmUpPlan:
+    """What a login fetches on one chain.
 
     Attributes:
         chain_id: the chain.
-        addresses: the predicates.
-        later: they are beyond what a login may warm at once and go through the lower lane.
+        wanted: all predicates of the user.
+        now: those to fetch at once, the newest first.
+        later: those beyond what a login may have at once; they go through the lower lane.
     """
 
     chain_id: ChainId
-    addresses: tuple[Address, ...]
-    later: bool
+    wanted: tuple[Address, ...]
+    now: tuple[Address, ...]
+    later: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,8 @@ async def plan_warm_up(
     user_id: str,
     chain_ids: Sequence[ChainId],
     at_once: int,
-    batch_size: int,
     skip_fresh: bool,
-) -> list[Batch]:
+) -> list[WarmUpPlan]:
     """Decide what a login fetches: the newest `at_once` predicates first, the rest later.
 
     What is fresh costs nothing, so that a repeated login is free.
@@ -130,12 +131,19 @@ async def plan_warm_up(
         CacheUnavailableError: what is fresh cannot be known, and could not be kept either.
     """
     addresses = tuple(dict.fromkeys(await directory.addresses_of_user(user_id)))
-    batches: list[Batch] = []
+    plans = []
     for chain_id in chain_ids:
-        for part, later in ((addresses[:at_once], False), (addresses[at_once:], True)):
-            wanted = await not_fresh(cache, chain_id, part) if skip_fresh else part
-            batches += [Batch(chain_id, some, later) for some in in_batches(wanted, batch_size)]
-    return batches
+        left = await not_fresh(cache, chain_id, addresses) if skip_fresh else addresses
+        first = frozenset(addresses[:at_once])
+        plans.append(
+            WarmUpPlan(
+                chain_id,
+                addresses,
+                now=tuple(a for a in left if a in first),
+                later=tuple(a for a in left if a not in first),
+            )
+        )
+    return plans
 
 
 async def not_fresh(
@@ -146,12 +154,6 @@ async def not_fresh(
         return ()
     answers = await cache.read(chain_id, addresses)
     return tuple(a for a in addresses if not isinstance(answers.get(a), Fresh))
-
-
-def in_batches(addresses: Sequence[Address], size: int) -> Iterator[tuple[Address, ...]]:
-    """Cut the addresses into parts of at most `size`."""
-    for start in range(0, len(addresses), size):
-        yield tuple(addresses[start : start + size])
 
 
 async def warm(
@@ -198,11 +200,13 @@ async def refill_invalidated(
     addresses: Sequence[Address],
     *,
     block_height: BlockHeight,
+    companions: Sequence[Address] = (),
 ) -> RefillReport:
     """Fetch invalidated predicates at `block_height` or later, until each is fresh again.
 
     A predicate that a reader is fetching meanwhile is looked at again when that fetch has
-    ended: its leader may have died. What is still not fresh is in `remaining`.
+    ended: its leader may have died. What is still not fresh is in `remaining`. The companions
+    ride in the first request; what becomes of them is not waited for and not reported.
     """
     chain_id = reader.network.chain_id
     done: tuple[Address, ...] = ()
@@ -213,7 +217,11 @@ async def refill_invalidated(
     for _ in range(_ROUNDS):
         if not wanted:
             break
-        outcomes = await reader.refill(wanted, lane=Lane.INVALIDATION, required_height=block_height)
+        told = await reader.refill(
+            [*wanted, *companions], lane=Lane.INVALIDATION, required_height=block_height
+        )
+        companions = ()
+        outcomes = {a: outcome for a, outcome in told.items() if a in set(wanted)}
         report = _sorted_out(outcomes)
         done, given_up = done + report.done, given_up + report.given_up
         wanted = report.remaining

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from cache.companions import Companions
+from cache.dead_letters import DeadLetters
+from cache.warm_ups import WarmUps
 from config.settings import Settings
 from domain.errors import ProviderError
 from domain.ports import BalanceCache, BalanceReader, PredicateDirectory
@@ -27,6 +30,25 @@ class Parts(Protocol):
     @property
     def registry(self) -> PredicateDirectory:
         """Whose predicates there are."""
+        ...
+
+    @property
+    def warm_ups(self) -> WarmUps:
+        """Vaults that wait for a warm-up."""
+        ...
+
+    @property
+    def companions(self) -> Companions:
+        """Invalidated vaults that share the next request."""
+        ...
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Messages that nobody could work on."""
+        ...
+
+    def vaults_per_request(self, chain_id: ChainId) -> int:
+        """Return how many vaults a node of this network takes in one request."""
         ...
 
     def reader(self, chain_id: ChainId) -> BalanceReader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -69,9 +69,17 @@ class CeleryPublisher:
             _log.warning("publisher.broker_unavailable", reason=str(error))
 
     async def send(
-        self, name: str, args: Sequence[object], *, queue: str, expires: float | None = None
+        self,
+        name: str,
+        args: Sequence[object],
+        *,
+        queue: str,
+        expires: float | None = None,
+        kwargs: Mapping[str, object] | None = None,
     ) -> str:
         """Publish one task; see `domain.ports.TaskPublisher`.
+
+        Named arguments are for replaying what others published with some.
 
         Raises:
             PublishingError: the broker did not confirm it in time. It may still arrive: all
@@ -81,7 +89,7 @@ class CeleryPublisher:
             raise PublishingError(f"{name}: the broker does not answer")
         self._free -= 1
         publishing = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._publish, name, tuple(args), queue, expires
+            self._threads, self._publish, name, tuple(args), kwargs or {}, queue, expires
         )
         publishing.add_done_callback(self._thread_is_free)
         try:
@@ -111,11 +119,17 @@ class CeleryPublisher:
             producer.connection.ensure_connection(max_retries=1, timeout=_OPEN_SECONDS)
 
     def _publish(
-        self, name: str, args: tuple[object, ...], queue: str, expires: float | None
+        self,
+        name: str,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        queue: str,
+        expires: float | None,
     ) -> str:
         sent = self._app.send_task(
             name,
             args=args,
+            kwargs=dict(kwargs),
             queue=queue,
             expires=expires,
             ignore_result=True,

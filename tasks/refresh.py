@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import structlog
 
 from tasks import operations
-from tasks.declare import Follow, declare_task
+from tasks.declare import declare_task
+from tasks.later import Follow
 from tasks.names import REFRESH_DUE, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report

@@ -1,4 +1,4 @@
-"""Warm-up at login: all predicates of a user, in as few node requests as possible."""
+"""Warm-up at login: all predicates of a user; logins that come together share node requests."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import structlog
 
+from cache.warm_ups import Shelf, Tickets
+from domain.values import Address
 from tasks import operations
-from tasks.declare import Follow, UnfinishedError, declare_task
-from tasks.names import (
-    BATCH_SIZE,
-    WARM_PREDICATES,
-    WARM_USER,
-    WARMUP_EXPIRES_SECONDS,
-    Queue,
-)
+from tasks.declare import declare_task
+from tasks.delivery import current_delivery
+from tasks.later import Follow
+from tasks.names import WARM_PREDICATES, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report
 
@@ -41,7 +39,10 @@ def _switched_off(parts: Parts, task: str) -> bool:
     retries=5,
 )
 async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> Sequence[Follow]:
-    """Fan out a user's warm-up; no chain id means every configured network."""
+    """Let a user's predicates wait for their warm-up; no chain id means every network.
+
+    Those of all logins are collected, so that a subtask fetches a full request of them.
+    """
     if _switched_off(parts, WARM_USER):
         return ()
     user_id = operations.parse_user_id(user_id)
@@ -49,26 +50,27 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
         chain_ids: tuple[int, ...] = parts.settings.chain_ids
     else:
         chain_ids = (parts.settings.network(operations.parse_chain_id(chain_id)).chain_id,)
-    batches = await operations.plan_warm_up(
+    plans = await operations.plan_warm_up(
         parts.registry,
         parts.cache,
         user_id=user_id,
         chain_ids=chain_ids,
         at_once=parts.settings.warmup_max_predicates,
-        batch_size=BATCH_SIZE,
         skip_fresh=parts.settings.warmup_skip_cached,
     )
-    _log.info("warm_up.planned", user_id=user_id, subtasks=len(batches))
-    return [_subtask(batch) for batch in batches]
-
-
-def _subtask(batch: operations.Batch) -> Follow:
-    return Follow(
-        WARM_PREDICATES,
-        (list(batch.addresses), batch.chain_id, batch.later),
-        _queue(later=batch.later),
-        WARMUP_EXPIRES_SECONDS,
+    follows: list[Follow] = []
+    for plan in plans:
+        await parts.warm_ups.note_plan(user_id, plan.chain_id, plan.wanted)
+        for addresses, later in ((plan.now, False), (plan.later, True)):
+            if addresses:
+                follows += await _offered(parts, addresses, plan.chain_id, later=later)
+    _log.info(
+        "warm_up.planned",
+        user_id=user_id,
+        predicates=sum(len(plan.now) + len(plan.later) for plan in plans),
+        subtasks=len(follows),
     )
+    return follows
 
 
 @declare_task(
@@ -81,27 +83,63 @@ def _subtask(batch: operations.Batch) -> Follow:
 async def warm_predicates(
     parts: Parts, addresses: Sequence[str], chain_id: int, later: bool = False
 ) -> Sequence[Follow]:
-    """Fetch these predicates on one network: one node request, at most `BATCH_SIZE` of them.
+    """Fetch what waits on one network: one node request, as many predicates as it carries.
 
-    What is `later` than a login may have at once goes behind other calls to the node, too.
+    The addresses join those that wait; without any, it takes what others have let wait. What is
+    `later` than a login may have at once goes behind other calls to the node, too.
     """
     if _switched_off(parts, WARM_PREDICATES):
         return ()
-    wanted = operations.parse_addresses(addresses)
-    reader = parts.reader(operations.parse_chain_id(chain_id))
-    mine, *others = operations.in_batches(wanted, BATCH_SIZE)
+    wanted = operations.parse_addresses(addresses) if addresses else ()
+    shelf = _shelf(parts, operations.parse_chain_id(chain_id), later=later)
+    follows = list(await _offered(parts, wanted, shelf.chain_id, later=later)) if wanted else []
+    token = current_delivery().message_id
+    taken, tickets = await parts.warm_ups.take(shelf, token)
+    if taken:
+        tickets = await _fetch(parts, shelf, token, taken)
+    return [*follows, *_subtasks(shelf, tickets)]
+
+
+async def _fetch(parts: Parts, shelf: Shelf, token: str, addresses: Sequence[Address]) -> Tickets:
+    """Fetch a part and say what became of each predicate in it."""
     report = await operations.warm(
-        reader,
+        parts.reader(shelf.chain_id),
         parts.cache,
-        mine,
-        lane=_queue(later=later).lane,
+        addresses,
+        lane=_queue(later=shelf.later).lane,
         skip_fresh=parts.settings.warmup_skip_cached,
     )
-    log_report("warm_up.fetched", chain_id, report)
-    if report.remaining:
-        left = [*report.remaining, *(address for batch in others for address in batch)]
-        raise UnfinishedError(report.reason, (left, chain_id, later))
-    return [_subtask(operations.Batch(chain_id, batch, later)) for batch in others]
+    log_report("warm_up.fetched", shelf.chain_id, report)
+    return await parts.warm_ups.settle(
+        shelf,
+        token,
+        done=(*report.done, *report.already),
+        given_up=report.given_up,
+        again=report.remaining,
+    )
+
+
+async def _offered(
+    parts: Parts, addresses: Sequence[Address], chain_id: int, *, later: bool
+) -> Sequence[Follow]:
+    shelf = _shelf(parts, chain_id, later=later)
+    tickets = await parts.warm_ups.offer(shelf, current_delivery().message_id, addresses)
+    return _subtasks(shelf, tickets)
+
+
+def _shelf(parts: Parts, chain_id: int, *, later: bool) -> Shelf:
+    return Shelf(chain_id, later, parts.vaults_per_request(chain_id))
+
+
+def _subtasks(shelf: Shelf, tickets: Tickets) -> Sequence[Follow]:
+    subtask = Follow(
+        WARM_PREDICATES,
+        ([], shelf.chain_id, shelf.later),
+        _queue(later=shelf.later),
+        WARMUP_EXPIRES_SECONDS,
+        tickets.delay_seconds,
+    )
+    return [subtask] * tickets.count
 
 
 def _queue(*, later: bool) -> Queue:

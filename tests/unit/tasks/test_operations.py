@@ -97,38 +97,37 @@ def desk() -> Desk:
 
 async def plan(
     desk: Desk, predicates: int, *, at_once: int = 20, skip_fresh: bool = True
-) -> list[operations.Batch]:
-    return await operations.plan_warm_up(
+) -> operations.WarmUpPlan:
+    (planned,) = await operations.plan_warm_up(
         ListedPredicates([address(n) for n in range(predicates)]),
         desk.cache,
         user_id="ada",
         chain_ids=(0,),
         at_once=at_once,
-        batch_size=2,
         skip_fresh=skip_fresh,
     )
+    return planned
 
 
 async def test_a_login_takes_the_newest_vaults_at_once_and_the_others_later(desk: Desk) -> None:
-    batches = await plan(desk, 5, at_once=3)
+    planned = await plan(desk, 5, at_once=3)
 
-    assert [(batch.addresses, batch.later) for batch in batches] == [
-        ((address(0), address(1)), False),
-        ((address(2),), False),
-        ((address(3), address(4)), True),
-    ]
+    assert planned.now == (address(0), address(1), address(2))
+    assert planned.later == (address(3), address(4))
 
 
 async def test_a_login_leaves_out_what_is_fresh(desk: Desk) -> None:
     await desk.reader.refill([address(1)], lane=Lane.READ)
+    planned = await plan(desk, 3)
 
-    assert [batch.addresses for batch in await plan(desk, 3)] == [(address(0), address(2))]
+    assert planned.now == (address(0), address(2))
+    assert planned.wanted == (address(0), address(1), address(2))
 
 
 async def test_a_login_takes_what_is_fresh_too_where_that_is_configured(desk: Desk) -> None:
     await desk.reader.refill([address(1)], lane=Lane.READ)
 
-    assert len(await plan(desk, 2, skip_fresh=False)) == 1
+    assert (await plan(desk, 2, skip_fresh=False)).now == (address(0), address(1))
 
 
 async def test_an_unknown_user_is_told(desk: Desk) -> None:
@@ -139,7 +138,6 @@ async def test_an_unknown_user_is_told(desk: Desk) -> None:
             user_id="bob",
             chain_ids=(0,),
             at_once=1,
-            batch_size=1,
             skip_fresh=True,
         )
 
@@ -260,8 +258,12 @@ def test_chain_id_0_is_a_chain_and_no_height_is_no_height() -> None:
     assert operations.parse_block_height(0) == 0
 
 
-def test_batches_hold_every_vault_once() -> None:
-    addresses = tuple(address(n) for n in range(7))
+async def test_companions_ride_in_the_same_request_and_are_not_waited_for(desk: Desk) -> None:
+    await operations.invalidate(desk.cache, [address(1), address(2)], chain_id=0, block_height=50)
+    desk.node.failures = {address(2): NodeUnreachableError("no answer")}
+    report = await operations.refill_invalidated(
+        desk.reader, desk.cache, [address(1)], block_height=50, companions=[address(2)]
+    )
 
-    assert [len(b) for b in operations.in_batches(addresses, 3)] == [3, 3, 1]
-    assert tuple(a for b in operations.in_batches(addresses, 3) for a in b) == addresses
+    assert desk.node.calls == [(address(1), address(2))]
+    assert (report.done, report.remaining) == ((address(1),), ())

@@ -1,0 +1,116 @@
+"""Publishing from a task: what follows, at once or after a delay, on either broker.
+
+On Redis a delay is Celery's own countdown. RabbitMQ's quorum queues know no countdown that does not
+block a worker (a worker cannot take more than it works on); there a delayed message waits in a
+queue of its own until it expires, and the broker then moves it to its lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Task
+from kombu import Exchange
+from kombu import Queue as BrokerQueue
+
+from tasks.app import app
+from tasks.names import Queue
+from tasks.settings import is_rabbitmq
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A task that a finished one asks for.
+
+    Attributes:
+        name: the task's name.
+        args: its arguments.
+        queue: its lane.
+        expires_seconds: when nobody needs it any more; None: never.
+        delay_seconds: how long it waits first; far below the visibility timeout.
+    """
+
+    name: str
+    args: tuple[object, ...]
+    queue: Queue
+    expires_seconds: float | None = None
+    delay_seconds: float = 0.0
+
+
+def publish(follows: Sequence[Follow]) -> None:
+    """Publish what follows.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not take it.
+    """
+    for follow in follows:
+        app.send_task(
+            follow.name,
+            args=follow.args,
+            expires=follow.expires_seconds,
+            ignore_result=True,
+            **_routed(follow.queue, follow.delay_seconds),
+        )
+
+
+def publish_again(
+    task: Task[..., None],
+    error: Exception,
+    args: tuple[object, ...],
+    *,
+    delay_seconds: float,
+    limit: int | None,
+) -> None:
+    """Publish the message that is being worked on again, and end this delivery.
+
+    Raises:
+        celery.exceptions.Retry: always, unless the broker does not take it.
+        celery.exceptions.Reject: the broker does not take it.
+    """
+    queue = lane_of(task)
+    options = _routed(queue, delay_seconds) if is_rabbitmq(app.conf.broker_url) else {}
+    options.setdefault("countdown", delay_seconds if not options else 0)
+    task.retry(args=args, kwargs={}, exc=error, max_retries=limit, **options)
+
+
+def lane_of(task: Task[..., None]) -> Queue:
+    """Return the lane that the message came through, or else the task's own."""
+    information: dict[str, Any] = {**(task.request.delivery_info or {})}
+    # Celery keeps the options of a task as attributes, which its types do not tell.
+    lane = information.get("routing_key")
+    return Queue(lane) if lane in set(Queue) else Queue(getattr(task, "queue"))  # noqa: B009
+
+
+def _routed(queue: Queue, delay_seconds: float) -> dict[str, Any]:
+    """Return how to publish to a lane so that a worker gets it after the delay."""
+    if delay_seconds <= 0:
+        return {"queue": queue.value}
+    if not is_rabbitmq(app.conf.broker_url):
+        return {"queue": queue.value, "countdown": delay_seconds}
+    waiting = waiting_queue(queue)
+    return {
+        "queue": waiting,
+        "exchange": "",
+        "routing_key": waiting.name,
+        "expiration": delay_seconds,
+    }
+
+
+def waiting_queue(queue: Queue) -> BrokerQueue:
+    """Return RabbitMQ's queue in which messages of a lane wait until they expire."""
+    name = f"{queue.value}.later"
+    return BrokerQueue(
+        name,
+        Exchange(""),
+        routing_key=name,
+        queue_arguments={
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": queue.value,
+            # A message that expires is not lost on its way to the lane.
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    )
