@@ -24,6 +24,7 @@ from rich.table import Table
 
 from benchmarks.common import refuse, save
 from cache import codec
+from cache.clock import ServerClock
 from cache.connection import connect
 from cache.keys import Keys
 from cache.store import RedisBalanceCache
@@ -59,6 +60,7 @@ class Contestants:
     ours: RedisBalanceCache
     cashews: Cache
     aiocache: Any
+    clock: ServerClock
 
     @classmethod
     async def start(cls, server: EmbeddedServer) -> Contestants:
@@ -70,7 +72,9 @@ class Contestants:
             aiocache.Cache.REDIS, endpoint="127.0.0.1", port=server.port, db=2,
             serializer=JsonSerializer(),
         )  # fmt: skip
-        return cls(client, RedisBalanceCache(client, chain_ids=(CHAIN, 0)), cashews, other)
+        clock = ServerClock()
+        ours = RedisBalanceCache(client, chain_ids=(CHAIN, 0), clock=clock)
+        return cls(client, ours, cashews, other, clock)
 
     async def publish(self, addresses: list[Address]) -> None:
         """Take the leases and publish: the two round trips of a refill."""
@@ -97,9 +101,10 @@ class Contestants:
 
 
 async def _read_ours(contestants: Contestants, addresses: list[Address], *, cold: bool) -> None:
-    if cold:
-        codec.forget_decoded()
-    answers = await contestants.ours.read(CHAIN, addresses)
+    cache = contestants.ours
+    if cold:  # a process that has just started remembers no decoded value
+        cache = RedisBalanceCache(contestants.raw, chain_ids=(CHAIN, 0), clock=contestants.clock)
+    answers = await cache.read(CHAIN, addresses)
     if not all(isinstance(answer, Fresh) for answer in answers.values()):
         refuse("a vault was not fresh")
 

@@ -30,8 +30,6 @@ MAX_VALUE_BYTES = 4 * 1024 * 1024
 """More than 30,000 assets: no vault, but somebody's mistake."""
 
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,32}")
-_REMEMBERED_BYTES = 8 * 1024
-_REMEMBERED_VALUES = 1024
 _REMEMBERED_ASSETS = 4096
 
 
@@ -84,35 +82,17 @@ def encode(snapshot: Snapshot, soft_life_ms: int) -> Encoded:
 def decode(raw: bytes, address: Address, chain_id: ChainId) -> Decoded:
     """Read a stored value.
 
-    The same bytes mean the same snapshot, so that small values are remembered: decoding a
-    vault that is read again and again costs a comparison.
-
     Raises:
         PoisonedValueError: not JSON, another shape, another chain, or huge.
     """
-    if len(raw) <= _REMEMBERED_BYTES:
-        return _decode_remembered(raw, address, chain_id)
     if len(raw) > MAX_VALUE_BYTES:
         raise PoisonedValueError(f"a value of {len(raw)} bytes")
-    return _decode(raw, address, chain_id)
-
-
-def _decode(raw: bytes, address: Address, chain_id: ChainId) -> Decoded:
     try:
-        value = json.loads(raw)
-        return _parse(value, address, chain_id)
+        return _parse(json.loads(raw), address, chain_id)
     except PoisonedValueError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise PoisonedValueError(f"not a snapshot: {type(error).__name__}") from error
-
-
-_decode_remembered = lru_cache(maxsize=_REMEMBERED_VALUES)(_decode)
-
-
-def forget_decoded() -> None:
-    """Forget the remembered values, as a process does that has just started."""
-    _decode_remembered.cache_clear()
 
 
 def _parse(value: dict[str, Any], address: Address, chain_id: ChainId) -> Decoded:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from cache.clock import ServerClock
-from cache.codec import Decoded, PoisonedValueError, decode
+from cache.codec import Decoded, PoisonedValueError
 from cache.commands import Command, Commands
 from cache.counters import Counters
 from cache.failures import unavailable
 from cache.judging import STATE_FIELDS, Found, State, judge, own_fresh
 from cache.keys import EPOCH, Keys
+from cache.known import Known, Memory
 from domain.errors import CacheUnavailableError
 from domain.values import Address, ChainId, Fresh, Missing, ReadAnswer, Stale
-
-_REMEMBERED_NAMES = 16_384
 
 
 class Reading:
@@ -35,6 +33,7 @@ class Reading:
     ) -> None:
         self._commands = commands
         self._keys = keys
+        self._memory = Memory(keys)
         self._clock = clock
         self._counters = counters
         self._foreign_skew_ms = foreign_skew_ms
@@ -45,10 +44,11 @@ class Reading:
         """Answer for each predicate."""
         answers: dict[Address, ReadAnswer] = dict.fromkeys(addresses, _MISSING)
         names: list[bytes] = [_EPOCH]
-        for address in answers:
-            names += _names(self._keys, address, chain_id)
+        knowns = [self._memory.of(chain_id, address) for address in answers]
+        for known in knowns:
+            names += known.names
         texts = await self._get(names)
-        rest = self._take_fresh(chain_id, answers, texts)
+        rest = self._take_fresh(answers, knowns, texts)
         if rest:
             answers |= await self._look_closer(chain_id, rest)
             self._count([answers[address] for address in rest])
@@ -57,8 +57,8 @@ class Reading:
 
     def _take_fresh(
         self,
-        chain_id: ChainId,
         answers: dict[Address, ReadAnswer],
+        knowns: Sequence[Known],
         texts: Sequence[bytes | None],
     ) -> dict[Address, Found]:
         """Answer what is a fresh value of ours; return what was found of the others.
@@ -70,10 +70,10 @@ class Reading:
         epoch = "none" if self._keys.hash_tags else _text(texts[0])
         now_ms = self._clock.now_ms()
         rest = {}
-        for address, raw, chain_flag, global_flag in zip(
-            answers, texts[1::3], texts[2::3], texts[3::3], strict=True
+        for address, known, raw, chain_flag, global_flag in zip(
+            answers, knowns, texts[1::3], texts[2::3], texts[3::3], strict=True
         ):
-            value = None if raw is None else self._decode(raw, address, chain_id)
+            value = None if raw is None else self._decode(known, raw)
             flagged = chain_flag is not None or global_flag is not None
             if value is not None and not flagged and value.epoch == epoch is not None:
                 answers[address] = own_fresh(value, now_ms)
@@ -110,7 +110,7 @@ class Reading:
         return {
             address: judge(
                 one,
-                None if text is None else self._decode(text, address, chain_id),
+                None if text is None else self._decode(self._memory.of(chain_id, address), text),
                 State.parse(state),
                 now_ms=now_ms,
                 foreign_skew_ms=self._foreign_skew_ms,
@@ -118,9 +118,9 @@ class Reading:
             for (address, one), text, state in zip(found.items(), texts, fields, strict=True)
         }
 
-    def _decode(self, raw: bytes, address: Address, chain_id: ChainId) -> Decoded | None:
+    def _decode(self, known: Known, raw: bytes) -> Decoded | None:
         try:
-            return decode(raw, address, chain_id)
+            return known.decode(raw)
         except PoisonedValueError:
             self._counters.count("poisoned")
             return None
@@ -139,15 +139,6 @@ class Reading:
 
 _MISSING = Missing()
 _EPOCH = EPOCH.encode()
-
-
-@lru_cache(maxsize=_REMEMBERED_NAMES)
-def _names(keys: Keys, address: Address, chain_id: ChainId) -> tuple[bytes, bytes, bytes]:
-    return (
-        keys.value(address, chain_id).encode(),
-        keys.chain_flag(address, chain_id).encode(),
-        keys.global_flag(address).encode(),
-    )
 
 
 def _refuse(*answers: Any) -> None:
