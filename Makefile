@@ -8,7 +8,7 @@ RUN := $(UV) run --locked --no-sync
 # The machine's own Python is used: nothing is downloaded but packages.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help install demo up test lint format types contracts check docs check-coherence clean
+.PHONY: help install demo up test lint format types contracts check docs check-coherence bench-cache clean
 
 help: ## List the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ check: lint types contracts test ## All that CI checks
 N ?= 100000
 check-coherence: install ## Search for a wrong balance in N random interleavings (N=1000000)
 	@$(RUN) python -m tests.coherence --count $(N) $(if $(SEED),--seed $(SEED))
+
+bench-cache: install ## Measure the cache beside raw MGET, cashews and aiocache
+	@$(UV) run --locked --group bench python -m benchmarks.cache
 
 bench-%: install ## Measure one thing, for example `make bench-provider`
 	@$(RUN) python -m benchmarks.$*
