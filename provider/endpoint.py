@@ -106,6 +106,16 @@ class Endpoint:
         self.latencies.append(time.monotonic() - begun)
         return envelope
 
+    async def query(
+        self, body: Mapping[str, Any], required_height: BlockHeight, seconds: float
+    ) -> Envelope:
+        """Send any other request; `required_height` is what its body demands.
+
+        Raises:
+            ProviderError: there is no answer.
+        """
+        return self._opened(await self._post(body, seconds), required_height)
+
     def usual_seconds(self, quantile: float) -> float | None:
         """Return the latency that this part of the requests stays below; None: too few known."""
         if len(self.latencies) < _LATENCIES_NEEDED:

@@ -20,6 +20,7 @@ from domain.errors import (
 from domain.values import Address, check_chain_id, checksum_address, parse_address
 from registry import migrate, queries
 from registry.engine import database_errors, open_engine
+from registry.follower import DurableCursors
 from registry.records import PredicateRecord, Reservation, StoredSession, signers, signs_for
 from registry.reserved import comparable_url, is_on_network, reserved_by
 
@@ -53,6 +54,10 @@ class Registry:
     async def close(self) -> None:
         """Give the connections back."""
         await self._engine.dispose()
+
+    def durable_cursors(self) -> DurableCursors:
+        """Return where the followers of the chains leave their cursors."""
+        return DurableCursors(self._engine)
 
     async def create_schema(self) -> None:
         """Create the tables from nothing: for the embedded default and for tests.

@@ -11,23 +11,28 @@ from cache.budget import RedisCallBudget
 from cache.call_limit import CallLimit
 from cache.companions import Companions
 from cache.connection import connect
+from cache.cursor import FollowerCursors
 from cache.dead_letters import DeadLetters
 from cache.prices import PriceStore
 from cache.quotes import QuoteStore
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
 from cache.warm_ups import WarmUps
+from cache.watched import WatchedPredicates
 from config.settings import Settings
 from domain.budget import BudgetLimits
 from domain.errors import CacheUnavailableError, ProviderError, RegistryUnavailableError
 from domain.networks import Network
 from domain.ports import BalanceReader, CallBudget, PriceSource
 from domain.values import ChainId
+from provider.behind import BackgroundWork
+from provider.blocks import ChainReader
 from provider.budget import LocalCallBudget, SharedOrLocalBudget
 from provider.cached import CachedProvider
 from provider.node import NodeProvider
 from provider.prices import source_of
 from registry.store import Registry
+from runtime.following import FollowedChain
 from runtime.health import NodeWatch, verified
 
 
@@ -51,6 +56,7 @@ class Runtime:
         dead_letters: messages that nobody could work on.
         prices: prices that we keep ourselves, where Bako keeps none.
         price_source: where those come from; None: nowhere.
+        background: what goes on beside requests and tasks until the parts are closed.
     """
 
     settings: Settings
@@ -65,9 +71,11 @@ class Runtime:
     dead_letters: DeadLetters
     prices: PriceStore
     price_source: PriceSource | None
+    background: BackgroundWork
     _nodes: Mapping[ChainId, NodeProvider]
     _readers: Mapping[ChainId, CachedProvider]
     _watches: Sequence[NodeWatch]
+    _followed: Mapping[ChainId, FollowedChain]
 
     @classmethod
     async def open(cls, settings: Settings) -> Runtime:
@@ -120,6 +128,19 @@ class Runtime:
             _nodes=nodes,
             _readers=readers,
             _watches=[NodeWatch(node) for node in nodes.values()],
+            background=BackgroundWork(),
+            _followed={
+                network.chain_id: FollowedChain(
+                    chain_id=network.chain_id,
+                    reader=ChainReader(network, budget=budget),
+                    cache=cache,
+                    cursors=FollowerCursors(client),
+                    durable=registry.durable_cursors(),
+                    watched=WatchedPredicates(client, hash_tags=settings.redis_hash_tags),
+                    registry=registry,
+                )
+                for network in settings.fuel_networks
+            },
         )
 
     def reader(self, chain_id: ChainId) -> BalanceReader:
@@ -130,6 +151,15 @@ class Runtime:
         """
         self.settings.network(chain_id)
         return self._readers[chain_id]
+
+    def followed(self, chain_id: ChainId) -> FollowedChain:
+        """Return what the follower of a chain works with.
+
+        Raises:
+            UnknownNetworkError: the chain is not on the allow-list.
+        """
+        self.settings.network(chain_id)
+        return self._followed[chain_id]
 
     def vaults_per_request(self, chain_id: ChainId) -> int:
         """Return how many vaults the nodes of a network take in one request.
@@ -175,6 +205,9 @@ class Runtime:
 
     async def close(self) -> None:
         """Give all connections back."""
+        await self.background.close()
+        for chain in self._followed.values():
+            await chain.reader.close()
         for reader in self._readers.values():
             await reader.close()
         for node in self._nodes.values():

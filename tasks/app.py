@@ -32,6 +32,7 @@ app = Celery(
         "tasks.warm_up",
         "tasks.invalidation",
         "tasks.refresh",
+        "tasks.follow",
     ],
 )
 # A promise: Celery calls it when the configuration is first needed.

@@ -28,6 +28,10 @@ WARM_PREDICATES = "balances.warm_predicates"
 INVALIDATE = "balances.invalidate"
 REFILL = "balances.refill"
 REFRESH_DUE = "balances.refresh_due"
+FOLLOW = "balances.follow"
+
+FOLLOW_SECONDS = 2
+"""How often beat sees to it that somebody follows each chain."""
 
 WARMUP_EXPIRES_SECONDS = 120
 """After this nobody waits for a login's warm-up any more: the dashboard was read meanwhile."""

@@ -12,6 +12,8 @@ from config.settings import Settings
 from domain.errors import ProviderError
 from domain.ports import BalanceCache, BalanceReader, PredicateDirectory
 from domain.values import ChainId
+from provider.behind import BackgroundWork
+from runtime.following import FollowedChain
 
 
 class Parts(Protocol):
@@ -45,6 +47,19 @@ class Parts(Protocol):
     @property
     def dead_letters(self) -> DeadLetters:
         """Messages that nobody could work on."""
+        ...
+
+    @property
+    def background(self) -> BackgroundWork:
+        """What goes on between tasks and ends with the process."""
+        ...
+
+    def followed(self, chain_id: ChainId) -> FollowedChain:
+        """Return what the follower of a chain works with.
+
+        Raises:
+            UnknownNetworkError: the chain is not on the allow-list.
+        """
         ...
 
     def vaults_per_request(self, chain_id: ChainId) -> int:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from config.settings import Settings
-from tasks.names import REFRESH_DUE, Queue
+from tasks.names import FOLLOW, FOLLOW_SECONDS, REFRESH_DUE, Queue
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return one entry per network: a node that hangs delays its own network alone.
+    """Return the entries, one per network each: a node that hangs delays its own network alone.
 
     An entry that waited for a whole interval is dropped, because the next one is there. Two
-    beats do no harm: a predicate that is fresh or being fetched is not due.
+    beats do no harm: a predicate that is fresh or being fetched is not due, and a chain that is
+    followed is not followed twice.
     """
+    return {**_refreshes(settings), **(_followers(settings) if settings.follow_enabled else {})}
+
+
+def _refreshes(settings: Settings) -> dict[str, dict[str, Any]]:
     interval = settings.refresh_interval_seconds
     return {
         f"refresh-due-{chain_id}": {
@@ -21,6 +26,18 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
             "schedule": interval,
             "args": (chain_id,),
             "options": {"queue": Queue.REFRESH.value, "expires": max(interval, 1.0)},
+        }
+        for chain_id in settings.chain_ids
+    }
+
+
+def _followers(settings: Settings) -> dict[str, dict[str, Any]]:
+    return {
+        f"follow-{chain_id}": {
+            "task": FOLLOW,
+            "schedule": float(FOLLOW_SECONDS),
+            "args": (chain_id,),
+            "options": {"queue": Queue.INVALIDATION.value, "expires": float(FOLLOW_SECONDS)},
         }
         for chain_id in settings.chain_ids
     }

@@ -1,0 +1,297 @@
+"""Following one chain: step by step, each of which may be the last. Knows no Celery.
+
+A step declares wrong what the next blocks changed, and only then moves the cursor: whoever is
+killed in between leaves work that is done again, never a change that nobody tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import structlog
+
+from cache.cursor import FollowerState, Sweep, SweepKind
+from domain.blocks import BlockMark, ChainNews
+from domain.errors import (
+    BalanceCacheError,
+    CacheUnavailableError,
+    ProviderError,
+    RegistryUnavailableError,
+)
+from domain.values import Address, BlockHeight, Lane
+from runtime.following import FollowedChain
+from tasks.touched import Changes, sweep_page
+
+OVERLAP_BLOCKS = 10
+"""Blocks before the tip that are read also after too large a gap: a fetch that is under way may
+be true some blocks below the tip, and only a block's own height keeps it from being published."""
+
+NEAR_BLOCKS = 60
+"""Further from the tip nothing is refilled at once: hot vaults are due and their turn comes."""
+
+DURABLE_BLOCKS = 10
+"""How many blocks the cursor in the database may be behind: reading them again costs a request."""
+
+_REPORT_SECONDS = 30.0
+_log = structlog.get_logger("tasks")
+
+Refill = Callable[[Sequence[Address], BlockHeight], Awaitable[None]]
+"""Asks for vaults to be fetched again at a height or later."""
+
+
+class LeaseLostError(BalanceCacheError):
+    """Somebody else follows the chain by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowLimits:
+    """What the operator decides (see the settings of the same names)."""
+
+    interval_seconds: float
+    max_gap: int
+    restart_seconds: float
+
+
+class Follower:
+    """Follows one chain as long as it holds the lease.
+
+    Args:
+        chain: what it works with.
+        limits: what the operator decided.
+        refill: asks for vaults to be fetched again; called after they are declared wrong.
+    """
+
+    def __init__(self, chain: FollowedChain, limits: FollowLimits, refill: Refill) -> None:
+        self._chain = chain
+        self._limits = limits
+        self._refill = refill
+        self._changes = Changes(chain)
+        self._token = secrets.token_hex(8)
+        self._state = FollowerState()
+        self._now_ms = 0
+        self._tip: BlockHeight | None = None
+        self._reported: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Follow until the lease is lost or the cache is away; return at once if it is taken.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        if not await self.begin():
+            return
+        self._note("follow.began", cursor=self._height)
+        try:
+            while True:
+                if await self._step_or_wait():
+                    await asyncio.sleep(self._limits.interval_seconds)
+        except LeaseLostError:
+            self._note("follow.lease_lost", cursor=self._height)
+        finally:
+            with suppress(LeaseLostError, CacheUnavailableError):
+                await self._save(self._state, ends=True)
+
+    async def begin(self) -> bool:
+        """Become the follower; False: somebody else is.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        begun = await self._chain.cursors.begin(self._chain.chain_id, self._token)
+        if begun is None:
+            return False
+        self._now_ms, self._state = begun
+        return True
+
+    @property
+    def _height(self) -> BlockHeight | None:
+        return None if self._state.cursor is None else self._state.cursor.height
+
+    async def _step_or_wait(self) -> bool:
+        try:
+            return await self.step()
+        except ProviderError as error:
+            self._complain("follow.node_failed", error=type(error).__name__, reason=str(error))
+            await self._save(self._state)
+            return True
+
+    async def step(self) -> bool:
+        """Take one step; True when there is nothing more to do for the moment.
+
+        Raises:
+            LeaseLostError: somebody else follows by now.
+            CacheUnavailableError: Redis does not answer; the cursor has not moved.
+            ProviderError: the node gave no blocks; the cursor has not moved.
+        """
+        if self._state.cursor is None or self._state.origin is None:
+            await self._resume()
+        cursor, origin = self._state.cursor, self._state.origin
+        if cursor is None or origin is None:
+            return True
+        lane = Lane.INVALIDATION if self._is_near(cursor.height) else Lane.REFRESH
+        news = await self._chain.reader.news(cursor, origin, lane=lane)
+        self._tip = news.tip.height
+        if news.at_cursor != cursor.block_id:
+            return await self._doubt(news, origin)
+        self._state = replace(self._state, doubted_at_ms=None)
+        if news.tip.height - cursor.height > self._limits.max_gap:
+            return await self._jump(news)
+        await self._take(news)
+        swept = await self._sweep()
+        await self._keep_durably()
+        return swept and self._height is not None and self._height >= news.tip.height
+
+    def _is_near(self, height: BlockHeight) -> bool:
+        return self._tip is None or self._tip - height <= NEAR_BLOCKS
+
+    # Where to begin
+
+    async def _resume(self) -> None:
+        """Go on from the database's cursor; where there is none, from the chain's tip."""
+        found = await self._load_durably()
+        if found is None:
+            return await self._begin_at_tip()
+        cursor, origin = found
+        self._note("follow.resumed", cursor=cursor.height)
+        await self._save(replace(self._state, cursor=cursor, origin=origin))
+        return None
+
+    async def _begin_at_tip(self) -> None:
+        tip, origin = await self._chain.reader.start()
+        if origin is None:  # a chain of one block: nothing to know it by yet
+            return await self._save(self._state)
+        height = max(origin.height, tip.height - OVERLAP_BLOCKS)
+        cursor = await self._chain.reader.mark(height)
+        if cursor is not None:
+            self._note("follow.begins_at_tip", cursor=cursor.height)
+            await self._save(replace(self._state, cursor=cursor, origin=origin))
+        return None
+
+    # What does not fit
+
+    async def _doubt(self, news: ChainNews, origin: BlockMark) -> bool:
+        """The node has another block at our height, or none."""
+        if news.at_cursor is None and news.at_origin in (None, origin.block_id):
+            # The same chain: a node that lags, or that is being synced anew.
+            self._complain("follow.node_behind", cursor=self._height, tip=news.tip.height)
+            await self._save(self._state)
+            return True
+        since = self._state.doubted_at_ms
+        if since is None:
+            self._complain("follow.other_chain", cursor=self._height, tip=news.tip.height)
+            await self._save(replace(self._state, doubted_at_ms=self._now_ms))
+        elif self._now_ms - since < self._limits.restart_seconds * 1000:
+            await self._save(self._state)
+        else:
+            await self._begin_anew(news)
+        return True
+
+    async def _begin_anew(self, news: ChainNews) -> None:
+        """The chain was begun anew: whatever we know is of one that is no more."""
+        _log.error(
+            "follow.chain_restarted",
+            chain_id=self._chain.chain_id,
+            cursor=self._height,
+            tip=news.tip.height,
+        )
+        tip, origin = await self._chain.reader.start()
+        cursor = None if origin is None else tip
+        sweep = Sweep(SweepKind.RESTART, tip.height)
+        # Durable height 0: the database's cursor is replaced with the next step.
+        await self._save(FollowerState(cursor=cursor, origin=origin, sweep=sweep))
+
+    async def _jump(self, news: ChainNews) -> bool:
+        """Too many blocks to read: everything may have changed."""
+        height = news.tip.height - OVERLAP_BLOCKS
+        cursor = await self._chain.reader.mark(height)
+        if cursor is None:
+            return True
+        _log.warning(
+            "follow.gap_too_large",
+            chain_id=self._chain.chain_id,
+            cursor=self._height,
+            tip=news.tip.height,
+        )
+        await self._save(replace(self._state, cursor=cursor, sweep=self._gap_sweep(height)))
+        return False
+
+    def _gap_sweep(self, height: BlockHeight) -> Sweep:
+        present = self._state.sweep
+        kind = SweepKind.GAP if present is None else present.kind
+        return Sweep(kind, height)
+
+    # What the blocks tell
+
+    async def _take(self, news: ChainNews) -> None:
+        if not news.blocks:
+            await self._save(self._state)
+            return
+        last = news.blocks[-1].mark
+        change = await self._changes.of(news.blocks)
+        state = replace(self._state, cursor=last)
+        if change.unknown:
+            state = replace(state, sweep=self._gap_sweep(last.height))
+        await self._chain.cache.invalidate(change.wrong, self._chain.chain_id, last.height)
+        await self._save(state)
+        if change.wrong:
+            self._note("follow.invalidated", block_height=last.height, predicates=len(change.wrong))
+        if change.wrong and self._is_near(last.height):
+            await self._refill(change.wrong, last.height)
+
+    async def _sweep(self) -> bool:
+        """Go through one page of what is to be gone through; True: there is nothing left."""
+        sweep = self._state.sweep
+        if sweep is None:
+            return True
+        place = await sweep_page(self._chain, sweep)
+        rest = replace(sweep, place=place) if place else None
+        await self._save(replace(self._state, sweep=rest))
+        if rest is None:
+            self._note("follow.swept", kind=sweep.kind.value, block_height=sweep.height)
+        return rest is None
+
+    # What is kept
+
+    async def _save(self, state: FollowerState, *, ends: bool = False) -> None:
+        now_ms = await self._chain.cursors.save(
+            self._chain.chain_id, self._token, state, tip=self._tip, ends=ends
+        )
+        if now_ms is None:
+            raise LeaseLostError("somebody else follows the chain")
+        self._now_ms, self._state = now_ms, state
+
+    async def _load_durably(self) -> tuple[BlockMark, BlockMark] | None:
+        try:
+            return await self._chain.durable.load(self._chain.chain_id)
+        except RegistryUnavailableError as error:
+            self._complain("follow.no_durable_cursor", reason=str(error))
+            return None
+
+    async def _keep_durably(self) -> None:
+        cursor, origin = self._state.cursor, self._state.origin
+        if cursor is None or origin is None:
+            return
+        if 0 <= cursor.height - self._state.durable_height < DURABLE_BLOCKS:
+            return
+        try:
+            await self._chain.durable.save(self._chain.chain_id, cursor, origin)
+        except RegistryUnavailableError as error:
+            self._complain("follow.no_durable_cursor", reason=str(error))
+        await self._save(replace(self._state, durable_height=cursor.height))
+
+    # What people see
+
+    def _note(self, event: str, **fields: object) -> None:
+        _log.info(event, chain_id=self._chain.chain_id, **fields)
+
+    def _complain(self, event: str, **fields: object) -> None:
+        """Log what may go on for hours twice a minute, not twice a second."""
+        now = time.monotonic()
+        if now - self._reported.get(event, float("-inf")) >= _REPORT_SECONDS:
+            self._reported[event] = now
+            _log.warning(event, chain_id=self._chain.chain_id, **fields)
