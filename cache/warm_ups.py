@@ -102,11 +102,25 @@ class WarmUps:
     Args:
         client: the cache's.
         concurrency: node requests of warm-ups under way at once on one chain, over all processes.
+        wish_seconds: how long a vault is waited for.
+        part_seconds: when a part whose process died comes back.
+        pause_seconds: how long a vault waits after its first failure.
     """
 
-    def __init__(self, client: Redis, concurrency: int) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        concurrency: int,
+        *,
+        wish_seconds: float = WISH_SECONDS,
+        part_seconds: float = PART_SECONDS,
+        pause_seconds: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
         self._commands = Commands(client)
         self._concurrency = concurrency
+        self._wish_ms = milliseconds(wish_seconds)
+        self._part_ms = milliseconds(part_seconds)
+        self._pause_ms = milliseconds(pause_seconds)
 
     async def offer(self, shelf: Shelf, token: str, addresses: Sequence[Address]) -> Tickets:
         """Let these vaults wait, unless they do so already."""
@@ -132,7 +146,7 @@ class WarmUps:
             len(given_up),
             len(again),
             MOST_ATTEMPTS,
-            milliseconds(FIRST_PAUSE_SECONDS),
+            self._pause_ms,
             milliseconds(LONGEST_PAUSE_SECONDS),
         )
         _, tickets = await self._run("settle", shelf, token, (*arguments, *done, *given_up, *again))
@@ -180,9 +194,9 @@ class WarmUps:
             token,
             shelf.request_size,
             self._concurrency,
-            milliseconds(WISH_SECONDS),
+            self._wish_ms,
             milliseconds(TICKET_SECONDS),
-            milliseconds(PART_SECONDS),
+            self._part_ms,
             *rest,
         ]
         [answer] = await self._commands.run("warm", [(shelf.keys(token), arguments)])

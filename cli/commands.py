@@ -113,6 +113,28 @@ def config_command() -> None:
     print_config(current_settings(), Console())
 
 
+def list_dead_letters_command() -> None:
+    """List messages that nobody could work on: refused, broken, or deadly to their process."""
+    from rich.console import Console
+
+    from cli.dead_letters import list_dead_letters
+
+    settings = current_settings()
+    configure_logging("WARNING", as_json=False)
+    asyncio.run(list_dead_letters(settings, Console()))
+
+
+def replay_dead_letters_command() -> None:
+    """Publish all of them again; those that fail again come back to the list."""
+    from rich.console import Console
+
+    from cli.dead_letters import replay_dead_letters
+
+    settings = current_settings()
+    configure_logging("WARNING", as_json=False)
+    asyncio.run(replay_dead_letters(settings, Console()))
+
+
 def _end_in_order_on_term() -> None:
     """Make a polite end (TERM) like Ctrl-C: every program that we started is ended."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

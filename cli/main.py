@@ -10,6 +10,8 @@ from cli.commands import (
     api_command,
     config_command,
     demo_command,
+    list_dead_letters_command,
+    replay_dead_letters_command,
     seed_command,
     up_command,
 )
@@ -29,6 +31,11 @@ app.command("api")(api_command)
 app.command("devnet")(devnet_command)
 app.command("seed")(seed_command)
 app.command("config")(config_command)
+
+dead_letters = typer.Typer(help="Messages that nobody could work on.", no_args_is_help=True)
+dead_letters.command("list")(list_dead_letters_command)
+dead_letters.command("replay")(replay_dead_letters_command)
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> None:

@@ -16,11 +16,14 @@ import structlog
 from billiard import process as billiard_process
 from celery import signals
 
+from cache.dead_letters import DeadLetter
 from config.logging import configure_logging
 from config.settings import current_settings
-from domain.errors import ConfigurationError
+from domain.errors import BalanceCacheError, ConfigurationError
+from runtime.assembly import Runtime
 from runtime.start_up import refuse_wrong_chains
 from supervisor.processes import die_with_parent
+from tasks.dead_letters import keep
 from tasks.loop import process_loop
 
 _log = structlog.get_logger("tasks")
@@ -32,6 +35,8 @@ def _set_up_logging(**_: Any) -> None:
     configure_logging(current_settings().log_level)
     # One line when a task comes in and one when it has ended is enough.
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+    # It warns of countdowns on quorum queues; we publish none (tasks/later.py).
+    logging.getLogger("kombu.transport.native_delayed_delivery").setLevel(logging.ERROR)
 
 
 @signals.worker_init.connect
@@ -58,6 +63,29 @@ def _open_process(**_: Any) -> None:
 def _ready(**_: Any) -> None:
     """Tell supervisors that tasks are being consumed from now on."""
     _log.info("worker.ready")
+
+
+@signals.task_unknown.connect
+def _keep_unknown(name: str, id: str, message: Any, **_: Any) -> None:  # noqa: A002 - Celery's
+    """A message for a task that this version does not have: an older worker's, or a typing error.
+
+    Celery drops it after this. The consumer's process has no event loop: one is made for this.
+    """
+    args, kwargs, _embedded = message.payload
+    lane = str(message.delivery_info.get("routing_key"))
+    letter = DeadLetter(name, args, kwargs, lane, id, "no such task")
+    try:
+        asyncio.run(_keep_letter(letter))
+    except (BalanceCacheError, TimeoutError) as error:
+        _log.exception("task.unknown_lost", task=name, args=args, kwargs=kwargs, reason=str(error))
+
+
+async def _keep_letter(letter: DeadLetter) -> None:
+    runtime = await Runtime.open(current_settings())
+    try:
+        await keep(runtime, letter)
+    finally:
+        await runtime.close()
 
 
 @signals.worker_process_shutdown.connect

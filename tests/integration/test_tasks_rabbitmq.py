@@ -8,20 +8,18 @@ import pytest
 
 from devnet.faults import Fault, FaultKind
 from runtime.assembly import Runtime
-from supervisor.ports import is_listening
 from tasks.names import INVALIDATE, WARM_USER, Queue
 from tasks.publisher import open_publisher
-from tests.conftest import require
+from tests.rabbitmq_support import virtual_host
 from tests.worker_support import CHAIN_IDS, Site, eventually, fresh, working_site
-
-PORT = 5672
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require(is_listening(PORT), "RabbitMQ on port 5672")
-    broker_url = f"amqp://guest:guest@127.0.0.1:{PORT}//"
-    with working_site(tmp_path_factory.mktemp("rabbitmq"), broker_url) as site:
+    with (
+        virtual_host() as broker_url,
+        working_site(tmp_path_factory.mktemp("rabbitmq"), broker_url) as site,
+    ):
         yield site
 
 
@@ -61,4 +59,29 @@ async def test_an_invalidation_survives_the_kill_of_its_whole_worker(site: Site)
         return await fresh(runtime, 0, (address,)) == {address}
 
     await eventually(refilled, "the next worker has done it")
+    await runtime.close()
+
+
+async def test_a_refill_that_failed_comes_back_through_the_broker_and_blocks_nobody(
+    site: Site,
+) -> None:
+    runtime = await Runtime.open(site.settings)
+    (address,) = site.user.addresses[1:2]
+    await runtime.reader(0).read_many([address])
+    faults = site.nodes[0].devnet.faults
+    faults.add(Fault(FaultKind.SERVER_ERROR))
+    height = site.nodes[0].chain.produce_blocks(1)
+    async with open_publisher(site.settings, seconds=5.0) as publisher:
+        await publisher.send(INVALIDATE, [[address], 0, height], queue=Queue.INVALIDATION)
+
+    async def tried_again() -> bool:
+        return len(site.logged("task.tried_again_later")) >= 2
+
+    await eventually(tried_again, "the refill came back and failed again")
+    faults.clear()
+
+    async def refilled() -> bool:
+        return await fresh(runtime, 0, (address,)) == {address}
+
+    await eventually(refilled, "the vault is fresh once the node is back")
     await runtime.close()

@@ -222,6 +222,39 @@ async def test_a_hot_vault_is_refreshed_when_beat_asks_and_an_unread_one_is_not(
     assert await fresh(runtime, 9889, (hot, cold)) == {hot}
 
 
+async def test_a_message_for_a_task_that_does_not_exist_is_kept(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    await publisher.send("balances.nonsense", [1], queue=Queue.INVALIDATION)
+
+    async def kept() -> bool:
+        letters = await runtime.dead_letters.listed()
+        return any(
+            (letter.task, letter.args, letter.reason) == ("balances.nonsense", [1], "no such task")
+            for letter in letters
+        )
+
+    await eventually(kept, "the unknown message is listed")
+
+
+async def test_many_invalidations_of_one_vault_in_a_burst_cost_few_node_requests(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    (address,) = site.user.addresses[7:8]
+    await runtime.reader(0).read_many([address])
+    height = site.nodes[0].chain.produce_blocks(1)
+    handed_over, before = len(site.logged("invalidation.done")), site.requests(0)
+    for _ in range(30):
+        await publisher.send(INVALIDATE, [[address], 0, height], queue=Queue.INVALIDATION)
+
+    async def settled() -> bool:
+        all_done = len(site.logged("invalidation.done")) >= handed_over + 30
+        return all_done and await fresh(runtime, 0, (address,)) == {address}
+
+    await eventually(settled, "the burst is over and the vault is fresh")
+    assert site.requests(0) - before <= 10
+
+
 async def test_a_worker_consumes_again_after_its_broker_was_restarted(
     site: Site, runtime: Runtime, broker: list[EmbeddedServer]
 ) -> None:
