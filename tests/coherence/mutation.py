@@ -63,17 +63,17 @@ class Mutant:
         return f"{self.path}:{self.line}: {self.before.strip()}  →  {self.after.strip() or '-'}"
 
 
-def mutants() -> Iterator[Mutant]:
+def mutants(root: Path) -> Iterator[Mutant]:
     """List every single change that the operators know."""
-    paths = sorted((_ROOT / "cache" / "scripts").glob("*.lua"))
-    paths += [_ROOT / "cache" / f"{name}.py" for name in _PYTHON]
+    paths = sorted((root / "cache" / "scripts").glob("*.lua"))
+    paths += [root / "cache" / f"{name}.py" for name in _PYTHON]
     for path in paths:
         text = path.read_text(encoding="utf-8")
         code = re.sub(r'""".*?"""', lambda m: "\n" * m.group().count("\n"), text, flags=re.DOTALL)
         comment = "--" if path.suffix == ".lua" else "#"
         for number, line in enumerate(code.splitlines(), start=1):
             if line.strip() and not line.strip().startswith((comment, "import", "from")):
-                name = str(path.relative_to(_ROOT))
+                name = str(path.relative_to(root))
                 yield from (Mutant(name, number, line, after) for after in _changes(path, line))
 
 
@@ -90,7 +90,7 @@ def _changes(path: Path, line: str) -> Iterator[str]:
 def survives(mutant: Mutant, copy: Path) -> bool:
     """Tell whether the tests pass in spite of the change."""
     target = copy / mutant.path
-    original = (_ROOT / mutant.path).read_text(encoding="utf-8")
+    original = target.read_text(encoding="utf-8")
     lines = original.splitlines(keepends=True)
     lines[mutant.line - 1] = mutant.after + "\n"
     target.write_text("".join(lines), encoding="utf-8")
@@ -117,7 +117,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
     parser.add_argument("--only", default="", help="mutate files whose path contains this")
     only = parser.parse_args().only
-    chosen = [mutant for mutant in mutants() if only in mutant.path]
     survivors = 0
     with tempfile.TemporaryDirectory(prefix="mutation-") as name:
         copy = Path(name)
@@ -127,6 +126,7 @@ def main() -> int:
                 shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, copy / part)
+        chosen = [mutant for mutant in mutants(copy) if only in mutant.path]
         for mutant in chosen:
             if survives(mutant, copy):
                 survivors += 1
