@@ -40,6 +40,15 @@ class PriceStore:
         )
         await self._commands.batch([("SET", OWN_QUOTES, text, "EX", _LIFE_SECONDS)])
 
+    async def age_seconds(self) -> float | None:
+        """Return how old the kept prices are; None when there are none.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        [left_ms] = await self._commands.batch([("PTTL", OWN_QUOTES)])
+        return None if int(left_ms) < 0 else _LIFE_SECONDS - int(left_ms) / 1000
+
     async def read(self) -> Quotes:
         """Return the kept prices; empty when there are none. Their age shows as Bako's does.
 

@@ -188,17 +188,20 @@ class Runtime:
         found = await asyncio.gather(*checks.values())
         return {name: why for name, why in zip(checks, found, strict=True) if why is not None}
 
-    async def refresh_prices(self) -> int:
+    async def refresh_prices(self, *, older_than_seconds: float = 0) -> int | None:
         """Fetch prices from the configured source and keep them; return how many.
 
-        Without a source nothing happens.
+        None: nothing was fetched, because there is no source or the kept ones are younger.
 
         Raises:
             PriceSourceError: the source gave none; those that we have go on.
             CacheUnavailableError: they cannot be kept.
         """
         if self.price_source is None:
-            return 0
+            return None
+        age = await self.prices.age_seconds()
+        if age is not None and age < older_than_seconds:
+            return None
         found = await self.price_source.fetch()
         await self.prices.write(found)
         return len(found.prices)

@@ -33,6 +33,8 @@ app = Celery(
         "tasks.invalidation",
         "tasks.refresh",
         "tasks.follow",
+        "tasks.everything",
+        "tasks.prices",
     ],
 )
 # A promise: Celery calls it when the configuration is first needed.

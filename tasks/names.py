@@ -29,6 +29,9 @@ INVALIDATE = "balances.invalidate"
 REFILL = "balances.refill"
 REFRESH_DUE = "balances.refresh_due"
 FOLLOW = "balances.follow"
+INVALIDATE_ALL = "balances.invalidate_all"
+CLEAR_ALL = "balances.clear_all"
+REFRESH_PRICES = "prices.refresh"
 
 FOLLOW_SECONDS = 2
 """How often beat sees to it that somebody follows each chain."""

@@ -74,6 +74,10 @@ class Parts(Protocol):
         """
         ...
 
+    async def refresh_prices(self, *, older_than_seconds: float = 0) -> int | None:
+        """Fetch prices from the configured source, unless the kept ones are young enough."""
+        ...
+
     async def verify_nodes(self) -> Mapping[ChainId, ProviderError | None]:
         """Ask every network's nodes who they are; None where all is well."""
         ...

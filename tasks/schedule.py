@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from config.settings import Settings
-from tasks.names import FOLLOW, FOLLOW_SECONDS, REFRESH_DUE, Queue
+from tasks.names import FOLLOW, FOLLOW_SECONDS, REFRESH_DUE, REFRESH_PRICES, Queue
+
+_PRICE_LOOK_SECONDS = 15.0
+"""How often it is looked whether prices are due: a new deployment has none, and must not wait for a
+whole interval. The task fetches nothing while the kept ones are young."""
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -15,7 +19,11 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     beats do no harm: a predicate that is fresh or being fetched is not due, and a chain that is
     followed is not followed twice.
     """
-    return {**_refreshes(settings), **(_followers(settings) if settings.follow_enabled else {})}
+    return {
+        **_refreshes(settings),
+        **(_followers(settings) if settings.follow_enabled else {}),
+        **(_prices(settings) if settings.price_source is not None else {}),
+    }
 
 
 def _refreshes(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -40,4 +48,15 @@ def _followers(settings: Settings) -> dict[str, dict[str, Any]]:
             "options": {"queue": Queue.INVALIDATION.value, "expires": float(FOLLOW_SECONDS)},
         }
         for chain_id in settings.chain_ids
+    }
+
+
+def _prices(settings: Settings) -> dict[str, dict[str, Any]]:
+    interval = min(_PRICE_LOOK_SECONDS, settings.price_refresh_seconds)
+    return {
+        "refresh-prices": {
+            "task": REFRESH_PRICES,
+            "schedule": interval,
+            "options": {"queue": Queue.REFRESH.value, "expires": max(interval, 1.0)},
+        }
     }

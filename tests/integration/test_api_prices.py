@@ -51,7 +51,7 @@ def _offer(world: World, document: Any) -> None:
     Path(world.settings.price_source).write_text(json.dumps(document))
 
 
-async def _refresh(world: World) -> int:
+async def _refresh(world: World) -> int | None:
     runtime = await Runtime.open(world.settings)
     try:
         return await runtime.refresh_prices()
