@@ -11,7 +11,7 @@ from domain.values import Address, ChainId
 
 
 class HotSet:
-    """Two sorted sets per chain: time of the last read, and due time."""
+    """Per chain: the times of the last reads, how many reads there were, and due times."""
 
     def __init__(self, commands: Commands, keys: Keys, lives: Lives) -> None:
         self._commands = commands
@@ -23,11 +23,12 @@ class HotSet:
         unique = list(dict.fromkeys(addresses))
         if not unique:
             return
-        keys = [self._keys.hot(chain_id), self._keys.due(chain_id)]
+        keys = [self._keys.hot(chain_id), self._keys.due(chain_id), self._keys.reads(chain_id)]
         values = [self._keys.value(address, chain_id) for address in unique]
         arguments: list[Argument] = [
             milliseconds(self._lives.hot_life_seconds),
             self._lives.ahead_ms(milliseconds(self._lives.fresh_seconds)),
+            milliseconds(self._lives.read_memory_seconds),
             len(unique),
             *unique,
         ]
@@ -39,7 +40,7 @@ class HotSet:
 
     async def due(self, chain_id: ChainId, limit: int) -> list[Address]:
         """Return hot predicates that are due, the most overdue first."""
-        keys = (self._keys.hot(chain_id), self._keys.due(chain_id))
+        keys = hot_keys(self._keys, chain_id)
         arguments = (milliseconds(self._lives.hot_life_seconds), limit)
         [found] = await self._commands.run("due", [(keys, arguments)])
         return [address.decode() for address in found]
@@ -52,3 +53,8 @@ class HotSet:
         calls: list[ScriptCall] = [((self._keys.due(chain_id),), pairs) for chain_id in chain_ids]
         if pairs:
             await self._commands.run("reschedule", calls)
+
+
+def hot_keys(keys: Keys, chain_id: ChainId) -> tuple[str, str, str, str]:
+    """Return the keys of the hot set in the order in which the scripts want them."""
+    return keys.hot(chain_id), keys.due(chain_id), keys.reads(chain_id), keys.watched(chain_id)

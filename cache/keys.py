@@ -14,6 +14,10 @@ bc:last:{a}:{c}                  string  ours            keep life (`BALANCE_KEE
 bc:state:{a}:{c}                 hash    ours            the longest of keep, fresh and flag life
 bc:hot:{c}                       zset    ours            hot life after the last read
 bc:due:{c}                       zset    ours            as bc:hot
+bc:reads:{c}                     hash    ours            as bc:hot
+bc:watched:{c}                   hash    ours            hot life after the last refresh
+bc:refresh:{c}                   hash    ours            hot life after the last refresh run
+bc:beat                          string  ours            a day after beat's last sign
 bc:changes                       stream  ours            keep life after the last change; bounded
 bc:counters                      hash    ours            30 days after the last count
 bc:epoch                         string  ours            7 days after the last new connection
@@ -24,8 +28,8 @@ bc:ended                         (pub/sub channel: which leases ended)
 `invalidateAll` deletes that prefix and its statistics count it.
 
 With hash tags (Redis Cluster) the address stands in literal braces, so that all keys of one
-predicate share a slot; Bako's TypeScript does not know that form. The hot set's two keys share the
-slot of their chain.
+predicate share a slot; Bako's TypeScript does not know that form. The keys of the hot set and of
+its refreshes share the slot of their chain.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from domain.values import Address, ChainId
 EPOCH = "bc:epoch"
 CHANGES = "bc:changes"
 COUNTERS = "bc:counters"
+BEAT = "bc:beat"
 ENDED_CHANNEL = "bc:ended"
 QUOTES = "quotes"
 ASSET_MAPS = "assets:maps"
@@ -86,6 +91,18 @@ class Keys:
     def due(self, chain_id: ChainId) -> str:
         """When each hot predicate must be refreshed."""
         return f"bc:due:{self._chain_tag(chain_id)}"
+
+    def reads(self, chain_id: ChainId) -> str:
+        """How often each hot predicate is read; older reads fade."""
+        return f"bc:reads:{self._chain_tag(chain_id)}"
+
+    def watched(self, chain_id: ChainId) -> str:
+        """What refreshes have seen of the changes of each hot predicate."""
+        return f"bc:watched:{self._chain_tag(chain_id)}"
+
+    def refresh(self, chain_id: ChainId) -> str:
+        """The budget of refreshes: calls that are left, and the price of a place in one."""
+        return f"bc:refresh:{self._chain_tag(chain_id)}"
 
     def _chain_tag(self, chain_id: ChainId) -> str:
         return f"{{chain-{chain_id}}}" if self.hash_tags else str(chain_id)

@@ -50,6 +50,11 @@ class Lives:
         return shortest - self.ahead_ms(shortest)
 
     @property
+    def read_memory_seconds(self) -> float:
+        """In what time a read fades from the count of reads (to 1/e)."""
+        return self.hot_life_seconds / 2
+
+    @property
     def keep_ms(self) -> int:
         """Life of the last known snapshot: never shorter than the fresh one."""
         return milliseconds(max(self.keep_seconds, self.fresh_seconds))

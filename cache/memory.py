@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from cache.checks import check_invalidation, check_lease_permits
 from cache.lives import Lives
+from cache.memory_hot import Look, MemoryHotSet
 from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import (
     Address,
@@ -91,8 +92,7 @@ class MemoryBalanceCache:
             jitter=jitter,
         )
         self._entries: dict[tuple[ChainId, Address], _Entry] = {}
-        self._hot: dict[tuple[ChainId, Address], float] = {}
-        self._due: dict[tuple[ChainId, Address], float] = {}
+        self.schedule = MemoryHotSet(clock, self._lives, self._look)
         self._counts: Counter[str] = Counter()
         self._tokens = itertools.count(1)
 
@@ -182,8 +182,7 @@ class MemoryBalanceCache:
             entry.minimum = max(entry.minimum, height or 0)
             entry.fresh = False
             entry.end_lease()
-            if (chain, address) in self._due:
-                self._due[chain, address] = self._now()
+            self.schedule.reschedule(chain, address, self._now())
         self._counts["invalidations"] += len(set(addresses))
 
     async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
@@ -202,30 +201,11 @@ class MemoryBalanceCache:
 
     async def mark_read(self, chain_id: ChainId, addresses: Sequence[Address]) -> None:
         """Note that somebody looks at these predicates: they join or stay in the hot set."""
-        now = self._now()
-        ahead_ms = self._lives.ahead_ms(int(self._lives.fresh_seconds * 1000))
-        for address in addresses:
-            entry = self._entry(chain_id, address)
-            self._hot[chain_id, address] = now
-            due = max(now, entry.fresh_until - ahead_ms) if entry.fresh else now
-            self._due.setdefault((chain_id, address), due)
+        self.schedule.mark_read(chain_id, addresses)
 
     async def due(self, chain_id: ChainId, limit: int) -> Sequence[Address]:
         """Return hot predicates that are about to expire or not fresh, most overdue first."""
-        now = self._now()
-        cold = [
-            one
-            for one, read_at in self._hot.items()
-            if one[0] == chain_id and read_at <= now - self._lives.hot_life_seconds * 1000
-        ]
-        for one in cold:
-            del self._hot[one], self._due[one]
-        waiting = sorted(
-            (at, address)
-            for (chain, address), at in self._due.items()
-            if chain == chain_id and at <= now
-        )
-        return [address for _, address in waiting[:limit]]
+        return self.schedule.due(chain_id, limit)
 
     async def stats(self) -> Mapping[str, object]:
         """Return counters and settings for people."""
@@ -259,6 +239,11 @@ class MemoryBalanceCache:
         entry = self._entries.setdefault((chain_id, address), _Entry())
         self._age(entry)
         return entry
+
+    def _look(self, chain_id: ChainId, address: Address) -> Look:
+        entry = self._entry(chain_id, address)
+        announced = entry.generation > entry.published_generation
+        return Look(entry.last_known, entry.fresh_until if entry.fresh else 0, announced)
 
     def _age(self, entry: _Entry) -> None:
         now = self._now()
@@ -305,6 +290,5 @@ class MemoryBalanceCache:
         entry.published_generation = entry.generation
         entry.fresh, entry.fresh_until = True, now + fresh_ms
         entry.soft_until, entry.keep_until = now + fresh_ms - ahead_ms, now + self._lives.keep_ms
-        if (lease.chain_id, lease.address) in self._due:
-            self._due[lease.chain_id, lease.address] = entry.soft_until
+        self.schedule.reschedule(lease.chain_id, lease.address, entry.soft_until)
         return PublishOutcome.PUBLISHED

@@ -15,6 +15,7 @@ from cache.leases import Leases
 from cache.lives import JITTER, Lives, milliseconds
 from cache.publishing import Publishing
 from cache.reading import Reading
+from cache.refresh_schedule import RedisRefreshSchedule
 from cache.statistics import Statistics
 from cache.waiting import Endings, wait_until_ended
 from domain.ports import Busy, Lease, PublishOutcome
@@ -76,6 +77,7 @@ class RedisBalanceCache:
         self._publishing = Publishing(commands, keys, lives, chain_ids)
         self._endings = Endings(client)
         self._hot = HotSet(commands, keys, lives)
+        self.schedule = RedisRefreshSchedule(commands, keys, lives)
         self._statistics = Statistics(commands, self.counters, lives)
 
     async def read(

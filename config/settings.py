@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         default="redis://127.0.0.1:6379/1",
         description="The broker: another Redis database than the cache, or RabbitMQ (amqp://).",
     )
+    broker_visibility_seconds: WholeSeconds = Field(
+        default=60,
+        description="Redis as broker: after this a killed worker's message goes to another. Longer "
+        "than a task takes.",
+    )
     database_url: str = Field(
         default="sqlite:///balance-cache.sqlite3",
         description="Bako's PostgreSQL (postgresql://…), or SQLite for the embedded default.",
@@ -140,7 +145,17 @@ class Settings(BaseSettings):
         default=3_600, description="How long after its last read a predicate stays hot."
     )
     refresh_batch: int = Field(
-        default=200, gt=0, description="Predicates that one refresh run takes per network."
+        default=200, gt=0, description="Predicates that one refresh request carries, at most."
+    )
+    refresh_calls_per_minute: float = Field(
+        default=60.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Node requests a minute that refreshes make at one network, at most.",
+    )
+    beat_silent_seconds: Seconds = Field(
+        default=60.0,
+        description="After so long without a sign of beat it is reported as silent.",
     )
 
     follow_enabled: bool = Field(

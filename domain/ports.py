@@ -14,6 +14,7 @@ from typing import Protocol
 
 from domain.errors import ProviderError
 from domain.networks import Network
+from domain.refreshing import Appointment, Claim, RefreshRules
 from domain.values import Address, AssetId, BlockHeight, ChainId, Lane, ReadAnswer, Snapshot
 
 
@@ -185,6 +186,37 @@ class BalanceCache(Protocol):
 
     async def stats(self) -> Mapping[str, object]:
         """Return counters and settings for people (the document's `stats`)."""
+        ...
+
+
+class RefreshSchedule(Protocol):
+    """When each hot predicate is refreshed, and within what budget, over all processes.
+
+    Every method raises `CacheUnavailableError` when the store does not answer.
+    """
+
+    async def claim(self, chain_id: ChainId, rules: RefreshRules) -> Claim:
+        """Take predicates that are due, and node calls of the budget.
+
+        What is claimed is due for nobody else for half a minute; then, unless an appointment
+        was made, for everybody. Takes time proportional to the number of those that are due.
+        A predicate that nobody read lately falls out.
+        """
+        ...
+
+    async def settle(
+        self,
+        chain_id: ChainId,
+        appointments: Sequence[Appointment],
+        *,
+        price: float,
+        unused_calls: int,
+        rules: RefreshRules,
+    ) -> None:
+        """Make appointments, keep the price, and give back the calls that were not made.
+
+        A predicate that fell out stays out; one that was invalidated meanwhile is due at once.
+        """
         ...
 
 

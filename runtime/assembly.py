@@ -23,7 +23,7 @@ from config.settings import Settings
 from domain.budget import BudgetLimits
 from domain.errors import CacheUnavailableError, ProviderError, RegistryUnavailableError
 from domain.networks import Network
-from domain.ports import BalanceReader, CallBudget, PriceSource
+from domain.ports import BalanceReader, CallBudget, PriceSource, RefreshSchedule
 from domain.values import ChainId
 from provider.behind import BackgroundWork
 from provider.blocks import ChainReader
@@ -160,6 +160,11 @@ class Runtime:
         """
         self.settings.network(chain_id)
         return self._followed[chain_id]
+
+    @property
+    def schedule(self) -> RefreshSchedule:
+        """When each hot predicate is refreshed, over all processes."""
+        return self.cache.schedule
 
     def vaults_per_request(self, chain_id: ChainId) -> int:
         """Return how many vaults the nodes of a network take in one request.

@@ -169,7 +169,7 @@ async def warm(
     wanted = await not_fresh(cache, chain_id, addresses) if skip_fresh else tuple(addresses)
     if not wanted:
         return RefillReport(already=tuple(addresses))
-    report = _sorted_out(await reader.refill(wanted, lane=lane))
+    report = sorted_out(await reader.refill(wanted, lane=lane))
     skipped = tuple(a for a in addresses if a not in set(wanted))
     return RefillReport(
         report.done, skipped + report.already, report.remaining, report.given_up, report.reason
@@ -222,7 +222,7 @@ async def refill_invalidated(
         )
         companions = ()
         outcomes = {a: outcome for a, outcome in told.items() if a in set(wanted)}
-        report = _sorted_out(outcomes)
+        report = sorted_out(outcomes)
         done, given_up = done + report.done, given_up + report.given_up
         wanted = report.remaining
         if report.already:
@@ -235,15 +235,8 @@ async def refill_invalidated(
     return RefillReport(done, already, wanted, given_up, reason)
 
 
-async def refresh_due(cache: BalanceCache, reader: BalanceReader, *, limit: int) -> RefillReport:
-    """Fetch hot predicates that are about to expire, the most overdue first."""
-    due = tuple(await cache.due(reader.network.chain_id, limit))
-    if not due:
-        return RefillReport()
-    return _sorted_out(await reader.refill(due, lane=Lane.REFRESH))
-
-
-def _sorted_out(outcomes: Mapping[Address, RefillOutcome]) -> RefillReport:
+def sorted_out(outcomes: Mapping[Address, RefillOutcome]) -> RefillReport:
+    """Return what became of a refill, by kind."""
     failed = {a: o for a, o in outcomes.items() if isinstance(o, RefillFailed)}
     given_up = tuple(a for a, o in failed.items() if isinstance(o.error, PermanentProviderError))
     reasons = [str(outcome.error) for outcome in failed.values()]

@@ -10,7 +10,7 @@ from cache.dead_letters import DeadLetters
 from cache.warm_ups import WarmUps
 from config.settings import Settings
 from domain.errors import ProviderError
-from domain.ports import BalanceCache, BalanceReader, PredicateDirectory
+from domain.ports import BalanceCache, BalanceReader, PredicateDirectory, RefreshSchedule
 from domain.values import ChainId
 from provider.behind import BackgroundWork
 from runtime.following import FollowedChain
@@ -27,6 +27,11 @@ class Parts(Protocol):
     @property
     def cache(self) -> BalanceCache:
         """The coherent store."""
+        ...
+
+    @property
+    def schedule(self) -> RefreshSchedule:
+        """When each hot predicate is refreshed."""
         ...
 
     @property

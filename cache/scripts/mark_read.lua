@@ -1,9 +1,10 @@
 -- Notes a read: the predicates join or stay in the hot set of their chain.
 --
 -- KEYS  1 hot (sorted set: time of the last read)  2 due (sorted set: when to refresh)
---       then, not with hash tags: the values
+--       3 reads (hash: "count:time"; the count fades)  then, not with hash tags: the values
 -- ARGV  1 life of the hot set ms  2 how long before its end a value is due, ms
---       3 number of addresses  then the addresses, in the order of the values
+--       3 in what time a read fades, ms  4 number of addresses
+--       then the addresses, in the order of the values
 --       then, with hash tags: how long each value still lives, ms
 --
 -- One script, because the time of the read is this server's, and because a newcomer's due time
@@ -11,18 +12,21 @@
 
 expect_type(KEYS[1], 'zset')
 expect_type(KEYS[2], 'zset')
+expect_type(KEYS[3], 'hash')
 local now = now_ms()
-local count = tonumber(ARGV[3])
-for i = 1, count do
-  local address = ARGV[3 + i]
+local memory, total = tonumber(ARGV[3]), tonumber(ARGV[4])
+for i = 1, total do
+  local address = ARGV[4 + i]
   redis.call('ZADD', KEYS[1], digits(now), address)
   local left
-  if KEYS[2 + i] then left = redis.call('PTTL', KEYS[2 + i])
-  else left = tonumber(ARGV[3 + count + i]) end
+  if KEYS[3 + i] then left = redis.call('PTTL', KEYS[3 + i])
+  else left = tonumber(ARGV[4 + total + i]) end
   local due = now
   if left > 0 then due = math.max(now, now + left - tonumber(ARGV[2])) end
   redis.call('ZADD', KEYS[2], 'NX', digits(due), address)
+  local count, at = string.match(redis.call('HGET', KEYS[3], address) or '', '^([%d.]+):(%d+)$')
+  local faded = number(count) * math.exp(math.min(0, number(at) - now) / memory)
+  redis.call('HSET', KEYS[3], address, string.format('%.4f:%s', faded + 1, digits(now)))
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-redis.call('PEXPIRE', KEYS[2], ARGV[1])
+for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[1]) end
 return 1

@@ -89,3 +89,14 @@ local function drop_lease(state)
   return redis.call('HDEL', state, 'lease_token', 'lease_deadline', 'lease_epoch',
     'lease_chain_flag', 'lease_global_flag', 'lease_value')
 end
+
+-- Drops predicates that nobody has read since then from the hot set and all that belongs to it
+-- (keys: hot, due, reads, changes). In portions: a bounded script, however many there are.
+local function drop_cold(keys, since)
+  local cold = redis.call('ZRANGEBYSCORE', keys[1], '-inf', digits(since), 'LIMIT', 0, 1000)
+  if #cold == 0 then return end
+  redis.call('ZREM', keys[1], unpack(cold))
+  redis.call('ZREM', keys[2], unpack(cold))
+  redis.call('HDEL', keys[3], unpack(cold))
+  redis.call('HDEL', keys[4], unpack(cold))
+end

@@ -222,16 +222,6 @@ async def test_heights_without_a_chain_are_refused(desk: Desk) -> None:
         await operations.invalidate(desk.cache, [address(1)], chain_id=None, block_height=5)
 
 
-async def test_only_hot_vaults_that_are_due_are_refreshed(desk: Desk) -> None:
-    await desk.cache.mark_read(0, [address(1)])
-    report = await operations.refresh_due(desk.cache, desk.reader, limit=10)
-
-    assert report.done == (address(1),)
-    assert await operations.refresh_due(desk.cache, desk.reader, limit=10) == (
-        operations.RefillReport()
-    )
-
-
 @pytest.mark.parametrize("raw", ["0x" + "1" * 64, [], None, [1], {"a": 1}])
 def test_addresses_are_a_list_of_texts(raw: object) -> None:
     with pytest.raises(InvalidValueError, match="addresses must"):
