@@ -58,6 +58,10 @@ check-coherence: install ## Search for a wrong balance in N random interleavings
 bench-cache: install ## Measure the cache beside raw MGET, cashews and aiocache
 	@$(UV) run --locked --group bench python -m benchmarks.cache
 
+check-kills: install ## Kill, restart and pause everything while users go on (N=100 SEED=7 BROKER=rabbitmq)
+	@$(RUN) python -m tests.storms.kills --count $(if $(filter command line,$(origin N)),$(N),100) \
+		$(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
+
 bench-%: install ## Measure one thing, for example `make bench-provider`
 	@$(RUN) python -m benchmarks.$*
 

@@ -12,14 +12,6 @@ from config.settings import Settings
 from tasks.names import Queue
 from tasks.schedule import beat_schedule
 
-VISIBILITY_TIMEOUT_SECONDS = 60
-"""After this Redis gives an unacknowledged message to another worker.
-
-Longer than any task's hard limit and than any retry's delay: a message that is still being
-worked on is never handed out twice. Short, because it is how long a killed worker delays what
-it held (with the default of one hour, an hour).
-"""
-
 
 def celery_configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's configuration for the operator's settings."""
@@ -39,7 +31,7 @@ def _delivery(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_connection_timeout": 4.0,
-        "broker_transport_options": _transport_options(settings.celery_broker_url),
+        "broker_transport_options": _transport_options(settings),
         "task_queues": [_lane(queue, settings.celery_broker_url) for queue in Queue],
         # RabbitMQ: Celery sets up queues for countdowns beside quorum queues. Ours are in
         # tasks/later.py; these stay empty and are of the cheap kind.
@@ -76,14 +68,18 @@ def _lane(queue: Queue, broker_url: str) -> BrokerQueue:
     )
 
 
-def _transport_options(broker_url: str) -> dict[str, Any]:
-    if is_rabbitmq(broker_url):
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if is_rabbitmq(settings.celery_broker_url):
         return {
             # RabbitMQ: a publish counts when the broker has confirmed it.
             "confirm_publish": True,
         }
     return {
-        "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+        # After this Redis gives an unacknowledged message to another worker. By default longer
+        # than any task's hard limit and any retry's delay, so that nothing is handed out twice
+        # while it is worked on; short, because a killed worker delays what it held by as much
+        # (Celery's default is an hour).
+        "visibility_timeout": settings.broker_visibility_seconds,
         # Look for abandoned messages every 5 s; kombu's own default is every 100 s.
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
