@@ -25,6 +25,8 @@ DEMO_LIVES = {
     "REFRESH_AHEAD_SECONDS": "5",
     "REFRESH_INTERVAL_SECONDS": "1",
     "ENABLE_BALANCE_CACHE": "true",
+    # Each step counts all that the nodes are asked; a follower asks them twice a second.
+    "FOLLOW_ENABLED": "false",
     "WARMUP_ENABLED": "true",
     "WARMUP_SKIP_CACHED": "true",
     "WARMUP_MAX_PREDICATES": "20",
