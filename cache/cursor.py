@@ -26,6 +26,7 @@ _LIFE_MS = 30 * 24 * 3600 * 1000
 class SweepKind(StrEnum):
     """Why everything is gone through."""
 
+    DEPOSIT = "deposit"  # L1 sent something to somebody: base assets are compared
     GAP = "gap"  # blocks were not read: what is true below a height is wrong
     RESTART = "restart"  # another chain: whatever is known is wrong, heights too
 
@@ -53,7 +54,8 @@ class FollowerState:
         cursor: the last block whose changes are all declared; None: none yet.
         origin: a block near the chain's beginning, by which the chain is known.
         doubted_at_ms: since when the node tells of another chain, by Redis's clock.
-        sweep: what is still to be gone through.
+        sweep: what is being gone through.
+        next_sweep: what is to be gone through after it.
         durable_height: the cursor that was last written to the database.
     """
 
@@ -61,6 +63,7 @@ class FollowerState:
     origin: BlockMark | None = None
     doubted_at_ms: int | None = None
     sweep: Sweep | None = None
+    next_sweep: Sweep | None = None
     durable_height: BlockHeight = 0
 
 
@@ -135,13 +138,13 @@ def _key(chain_id: ChainId) -> str:
 
 
 def _encode(state: FollowerState) -> str:
-    sweep = state.sweep
     return json.dumps(
         {
             "cursor": _mark_fields(state.cursor),
             "origin": _mark_fields(state.origin),
             "doubted_at_ms": state.doubted_at_ms,
-            "sweep": None if sweep is None else [sweep.kind.value, sweep.height, sweep.place],
+            "sweep": _sweep_fields(state.sweep),
+            "next_sweep": _sweep_fields(state.next_sweep),
             "durable_height": state.durable_height,
         },
         separators=(",", ":"),
@@ -152,12 +155,12 @@ def _decode(raw: bytes) -> FollowerState:
     """Return the state; what cannot be read is none: the database or the tip is begun from."""
     try:
         found: dict[str, Any] = json.loads(raw)
-        sweep = found["sweep"]
         return FollowerState(
             cursor=_mark(found["cursor"]),
             origin=_mark(found["origin"]),
             doubted_at_ms=found["doubted_at_ms"],
-            sweep=None if sweep is None else Sweep(SweepKind(sweep[0]), sweep[1], sweep[2]),
+            sweep=_sweep(found["sweep"]),
+            next_sweep=_sweep(found["next_sweep"]),
             durable_height=found["durable_height"],
         )
     except (ValueError, KeyError, TypeError, IndexError):
@@ -170,3 +173,11 @@ def _mark_fields(mark: BlockMark | None) -> list[object] | None:
 
 def _mark(fields: Any) -> BlockMark | None:
     return None if fields is None else BlockMark(int(fields[0]), str(fields[1]))
+
+
+def _sweep_fields(sweep: Sweep | None) -> list[object] | None:
+    return None if sweep is None else [sweep.kind.value, sweep.height, sweep.place]
+
+
+def _sweep(fields: Any) -> Sweep | None:
+    return None if fields is None else Sweep(SweepKind(fields[0]), int(fields[1]), int(fields[2]))

@@ -25,7 +25,8 @@ from domain.errors import (
 )
 from domain.values import Address, BlockHeight, Lane
 from runtime.following import FollowedChain
-from tasks.touched import Changes, sweep_page
+from tasks.sweeping import after_page, sweep_page, with_sweep
+from tasks.touched import Changes
 
 OVERLAP_BLOCKS = 10
 """Blocks before the tip that are read also after too large a gap: a fetch that is under way may
@@ -88,8 +89,11 @@ class Follower:
         self._note("follow.began", cursor=self._height)
         try:
             while True:
+                begun_at = time.monotonic()
                 if await self._step_or_wait():
-                    await asyncio.sleep(self._limits.interval_seconds)
+                    # From look to look: how long the node takes to answer is no further delay.
+                    passed = time.monotonic() - begun_at
+                    await asyncio.sleep(max(0.0, self._limits.interval_seconds - passed))
         except LeaseLostError:
             self._note("follow.lease_lost", cursor=self._height)
         finally:
@@ -217,13 +221,9 @@ class Follower:
             cursor=self._height,
             tip=news.tip.height,
         )
-        await self._save(replace(self._state, cursor=cursor, sweep=self._gap_sweep(height)))
+        state = replace(self._state, cursor=cursor)
+        await self._save(with_sweep(state, Sweep(SweepKind.GAP, height)))
         return False
-
-    def _gap_sweep(self, height: BlockHeight) -> Sweep:
-        present = self._state.sweep
-        kind = SweepKind.GAP if present is None else present.kind
-        return Sweep(kind, height)
 
     # What the blocks tell
 
@@ -232,28 +232,32 @@ class Follower:
             await self._save(self._state)
             return
         last = news.blocks[-1].mark
-        change = await self._changes.of(news.blocks)
+        wrong = await self._changes.of(news.blocks)
+        await self._chain.cache.invalidate(wrong, self._chain.chain_id, last.height)
         state = replace(self._state, cursor=last)
-        if change.unknown:
-            state = replace(state, sweep=self._gap_sweep(last.height))
-        await self._chain.cache.invalidate(change.wrong, self._chain.chain_id, last.height)
+        if any(block.has_events for block in news.blocks):
+            state = with_sweep(state, Sweep(SweepKind.DEPOSIT, last.height))
         await self._save(state)
-        if change.wrong:
-            self._note("follow.invalidated", block_height=last.height, predicates=len(change.wrong))
-        if change.wrong and self._is_near(last.height):
-            await self._refill(change.wrong, last.height)
+        await self._ask_again(wrong, last.height)
 
     async def _sweep(self) -> bool:
         """Go through one page of what is to be gone through; True: there is nothing left."""
         sweep = self._state.sweep
         if sweep is None:
             return True
-        place = await sweep_page(self._chain, sweep)
-        rest = replace(sweep, place=place) if place else None
-        await self._save(replace(self._state, sweep=rest))
-        if rest is None:
+        swept = await sweep_page(self._chain, sweep)
+        await self._save(after_page(self._state, swept))
+        await self._ask_again(swept.wrong, sweep.height)
+        if swept.rest is None:
             self._note("follow.swept", kind=sweep.kind.value, block_height=sweep.height)
-        return rest is None
+        return self._state.sweep is None
+
+    async def _ask_again(self, wrong: Sequence[Address], height: BlockHeight) -> None:
+        if not wrong:
+            return
+        self._note("follow.invalidated", block_height=height, predicates=len(wrong))
+        if self._is_near(height):
+            await self._refill(wrong, height)
 
     # What is kept
 
