@@ -97,12 +97,13 @@ class MemoryBalanceCache:
         self._tokens = itertools.count(1)
 
     async def read(
-        self, chain_id: ChainId, addresses: Sequence[Address]
+        self, chain_id: ChainId, addresses: Sequence[Address], *, counted: bool = True
     ) -> Mapping[Address, ReadAnswer]:
         """Read many predicates on one chain."""
         answers = {a: self._answer(self._entry(chain_id, a)) for a in dict.fromkeys(addresses)}
         names = {Fresh: "hits", Stale: "stale", Missing: "misses"}
-        self._counts.update(names[type(answer)] for answer in answers.values())
+        if counted:
+            self._counts.update(names[type(answer)] for answer in answers.values())
         return answers
 
     async def acquire(

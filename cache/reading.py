@@ -39,9 +39,9 @@ class Reading:
         self._foreign_skew_ms = foreign_skew_ms
 
     async def read(
-        self, chain_id: ChainId, addresses: Sequence[Address]
+        self, chain_id: ChainId, addresses: Sequence[Address], *, counted: bool
     ) -> dict[Address, ReadAnswer]:
-        """Answer for each predicate."""
+        """Answer for each predicate; counted: as hits, stale ones and misses."""
         answers: dict[Address, ReadAnswer] = dict.fromkeys(addresses, _MISSING)
         names: list[bytes] = [_EPOCH]
         knowns = [self._memory.of(chain_id, address) for address in answers]
@@ -51,8 +51,9 @@ class Reading:
         rest = self._take_fresh(answers, knowns, texts)
         if rest:
             answers |= await self._look_closer(chain_id, rest)
+        if counted:
             self._count([answers[address] for address in rest])
-        self._counters.count("hits", len(answers) - len(rest))
+            self._counters.count("hits", len(answers) - len(rest))
         return answers
 
     def _take_fresh(

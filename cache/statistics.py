@@ -51,6 +51,14 @@ class Statistics:
         self._counters.take()
         await self._commands.batch([("DEL", COUNTERS)])
 
+    async def flush(self) -> None:
+        """Send what waits to be counted; while Redis is away it goes on waiting."""
+        taken = self._counters.take()
+        try:
+            await self._commands.batch(self._counters.commands(taken))
+        except CacheUnavailableError:
+            self._counters.give_back(taken)
+
     async def _add_up(self) -> dict[str, int]:
         taken = self._counters.take()
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from redis.asyncio import Redis
 
@@ -18,6 +19,7 @@ from cache.reading import Reading
 from cache.refresh_schedule import RedisRefreshSchedule
 from cache.statistics import Statistics
 from cache.waiting import Endings, wait_until_ended
+from domain.errors import CacheUnavailableError
 from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import Address, BlockHeight, ChainId, ReadAnswer, Snapshot
 
@@ -81,10 +83,11 @@ class RedisBalanceCache:
         self._statistics = Statistics(commands, self.counters, lives)
 
     async def read(
-        self, chain_id: ChainId, addresses: Sequence[Address]
+        self, chain_id: ChainId, addresses: Sequence[Address], *, counted: bool = True
     ) -> Mapping[Address, ReadAnswer]:
         """Read many predicates on one chain, fresh ones in one round trip."""
-        return await self._reading.read(chain_id, addresses)
+        with self._errors_counted():
+            return await self._reading.read(chain_id, addresses, counted=counted)
 
     async def acquire(
         self,
@@ -108,7 +111,8 @@ class RedisBalanceCache:
         Raises:
             InvalidValueError: a snapshot of another predicate or chain than its lease.
         """
-        outcomes = await self._publishing.publish(leased)
+        with self._errors_counted():
+            outcomes = await self._publishing.publish(leased)
         if self._keys.hash_tags:
             await self._put_off(leased, outcomes)
         for outcome in outcomes.values():
@@ -150,11 +154,14 @@ class RedisBalanceCache:
         Raises:
             InvalidValueError: a height without a chain id, or one that no chain can have.
         """
-        await self._publishing.invalidate(addresses, chain_id, height)
+        with self._errors_counted():
+            await self._publishing.invalidate(addresses, chain_id, height)
         if self._keys.hash_tags:
             chains = self._chain_ids if chain_id is None else (chain_id,)
             await self._hot.reschedule(chains, addresses, 0)
         self.counters.count("invalidations", len(set(addresses)))
+        # A process that only invalidates makes no read that would take its counts along.
+        await self._statistics.flush()
 
     async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
         """Forget snapshots, fresh and last known; returns how many keys went."""
@@ -181,6 +188,14 @@ class RedisBalanceCache:
     async def reset_stats(self) -> None:
         """Set every counter to zero."""
         await self._statistics.reset()
+
+    @contextmanager
+    def _errors_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except CacheUnavailableError:
+            self.counters.count("unavailable")
+            raise
 
     async def aclose(self) -> None:
         """End the subscription and close the client."""

@@ -103,9 +103,13 @@ class BalanceCache(Protocol):
     """
 
     async def read(
-        self, chain_id: ChainId, addresses: Sequence[Address]
+        self, chain_id: ChainId, addresses: Sequence[Address], *, counted: bool = True
     ) -> Mapping[Address, ReadAnswer]:
-        """Read many predicates on one chain, fresh ones in one round trip."""
+        """Read many predicates on one chain, fresh ones in one round trip.
+
+        Hits and misses are what readers met: who only looks what there is to do, or looks again
+        after a refill, says so by `counted`.
+        """
         ...
 
     async def acquire(

@@ -100,7 +100,7 @@ class CachedProvider:
             reads.take_from_node(answers)
             return reads
         try:
-            await self._look(reads)
+            await self._look(reads, counted=True)
             self._marks.add(list(reads.served))
             self._behind.start(reads.content_with(allow_stale=allow_stale))
             while reads.wanted and reads.seconds_left() > 0:
@@ -110,8 +110,10 @@ class CachedProvider:
             reads.take_from_node(answers)
         return reads
 
-    async def _look(self, reads: Reads) -> None:
-        reads.take_from_cache(await self._cache.read(self.network.chain_id, reads.wanted))
+    async def _look(self, reads: Reads, *, counted: bool) -> None:
+        """Take what the cache holds; the first look alone is a hit or a miss."""
+        answers = await self._cache.read(self.network.chain_id, reads.wanted, counted=counted)
+        reads.take_from_cache(answers)
 
     async def _refill_and_look(self, reads: Reads) -> None:
         outcomes = await self._refill_in_time(reads)
@@ -121,7 +123,7 @@ class CachedProvider:
         if busy:
             await self._wait_for_others(busy, reads)
         reads.note_refilled(outcomes)
-        await self._look(reads)
+        await self._look(reads, counted=False)
         reads.take_failures(outcomes)
 
     async def _refill_in_time(self, reads: Reads) -> Mapping[Address, RefillOutcome] | None:

@@ -17,6 +17,7 @@ from cache.prices import PriceStore
 from cache.quotes import QuoteStore
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
+from cache.tally import Tally
 from cache.warm_ups import WarmUps
 from cache.watched import WatchedPredicates
 from config.settings import Settings
@@ -52,6 +53,7 @@ class Runtime:
         administration: what operators ask of the whole key space.
         call_limit: how often service callers may call.
         warm_ups: vaults that wait for a warm-up.
+        tally: counts what operators count.
         companions: invalidated vaults that share the next request.
         dead_letters: messages that nobody could work on.
         prices: prices that we keep ourselves, where Bako keeps none.
@@ -67,6 +69,7 @@ class Runtime:
     administration: Administration
     call_limit: CallLimit
     warm_ups: WarmUps
+    tally: Tally
     companions: Companions
     dead_letters: DeadLetters
     prices: PriceStore
@@ -119,6 +122,7 @@ class Runtime:
             administration=Administration(client),
             call_limit=CallLimit(client, settings.internal_rate_limit),
             warm_ups=WarmUps(client, settings.warmup_concurrency),
+            tally=Tally(client),
             companions=Companions(client),
             dead_letters=DeadLetters(client),
             prices=PriceStore(client),

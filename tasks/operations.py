@@ -152,7 +152,7 @@ async def not_fresh(
     """Return those that a reader would have to wait for, in order."""
     if not addresses:
         return ()
-    answers = await cache.read(chain_id, addresses)
+    answers = await cache.read(chain_id, addresses, counted=False)
     return tuple(a for a in addresses if not isinstance(answers.get(a), Fresh))
 
 

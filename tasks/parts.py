@@ -7,6 +7,7 @@ from typing import Protocol
 
 from cache.companions import Companions
 from cache.dead_letters import DeadLetters
+from cache.tally import Tally
 from cache.warm_ups import WarmUps
 from config.settings import Settings
 from domain.errors import ProviderError
@@ -42,6 +43,11 @@ class Parts(Protocol):
     @property
     def warm_ups(self) -> WarmUps:
         """Vaults that wait for a warm-up."""
+        ...
+
+    @property
+    def tally(self) -> Tally:
+        """Counts what operators count."""
         ...
 
     @property

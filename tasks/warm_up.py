@@ -64,6 +64,7 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
         for addresses, later in ((plan.now, False), (plan.later, True)):
             if addresses:
                 follows += await _offered(parts, addresses, plan.chain_id, later=later)
+    await parts.tally.add(warmups=1)
     _log.info(
         "warm_up.planned",
         user_id=user_id,
@@ -110,6 +111,7 @@ async def _fetch(parts: Parts, shelf: Shelf, token: str, addresses: Sequence[Add
         skip_fresh=parts.settings.warmup_skip_cached,
     )
     log_report("warm_up.fetched", shelf.chain_id, report)
+    await parts.tally.add(warmup_predicates=len(report.done))
     return await parts.warm_ups.settle(
         shelf,
         token,

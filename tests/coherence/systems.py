@@ -85,9 +85,9 @@ def ours_on_redis() -> Ours:
 class _SteppedTwin(MemoryBalanceCache):
     """The twin needs no server; each of its operations is one step all the same."""
 
-    async def read(self, *given: Any) -> Any:
+    async def read(self, *given: Any, **named: Any) -> Any:
         await Turn()
-        return await super().read(*given)
+        return await super().read(*given, **named)
 
     async def acquire(self, *given: Any, **named: Any) -> Any:
         await Turn()
