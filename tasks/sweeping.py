@@ -105,7 +105,7 @@ async def _believed(chain: FollowedChain, sweep: Sweep) -> tuple[int, Mapping[Ad
     place = sweep.place
     while True:
         place, page = await chain.watched.with_value(chain.chain_id, place)
-        answers = await chain.cache.read(chain.chain_id, page)
+        answers = await chain.cache.read(chain.chain_id, page, counted=False)
         found |= {
             address: answer
             for address, answer in answers.items()

@@ -52,7 +52,7 @@ async def older(chain: FollowedChain, heights: Mapping[Address, BlockHeight]) ->
 
     Whoever was told of a transaction may have been refilled before we came: that stays.
     """
-    answers = await chain.cache.read(chain.chain_id, list(heights))
+    answers = await chain.cache.read(chain.chain_id, list(heights), counted=False)
     return [a for a, height in heights.items() if is_older(answers[a], height)]
 
 
