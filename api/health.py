@@ -21,11 +21,13 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Whether everything that the service needs answers.
 
-    ``reasons`` names what does not, without addresses and credentials.
+    ``reasons`` names what does not, without addresses and credentials. ``warnings`` names what
+    does not stop the service: beat that is silent.
     """
 
     status: Literal["ready", "not ready"]
     reasons: dict[str, str]
+    warnings: dict[str, str]
     cache_enabled: bool
 
 
@@ -44,5 +46,6 @@ async def ready(parts: PartsDependency, response: Response) -> Readiness:
     return Readiness(
         status="not ready" if reasons else "ready",
         reasons=reasons,
+        warnings={} if reasons else dict(await parts.runtime.warnings()),
         cache_enabled=parts.runtime.settings.enable_balance_cache,
     )

@@ -19,15 +19,20 @@ from dataclasses import dataclass, replace
 
 from domain.values import Address, Snapshot, StoredSnapshot
 
-LEAST_PRICE = 0.01
-"""The price while the budget is not used up: a place that saves less is not taken."""
+LEAST_PRICE = 1e-4
+"""The price while the budget is not used up: a place that saves less is not taken. So low that
+whoever is hot is kept fresh if there is room, also with a short fresh life."""
+
+_LEAST_FOR_CHANGE = 0.01
+"""Before its fresh life ends nobody is refreshed for less, however much room there is: a refresh
+that finds a change in time for one read of a hundred is a load to the node and little else."""
 
 HIGHEST_PRICE = 1_000.0
 """Beyond this nothing is refreshed; a bound, so that the price always finds its way back."""
 
 _LEAST_DELAY_SECONDS = 5.0
 _RISE = 0.25
-_FALL = 0.05
+_FALL = 0.1
 
 _PRIOR_CHANGES = 0.25
 _PRIOR_SECONDS = 6 * 3600.0
@@ -239,7 +244,7 @@ def delay(habits: Habits, age_seconds: float, price: float, rules: RefreshRules)
 
     Whoever is never worth it is looked at again after a fresh life: habits and prices change.
     """
-    wanted = habits.age_worth(price)
+    wanted = habits.age_worth(max(price, _LEAST_FOR_CHANGE))
     if wanted > rules.soft_seconds:
         lapses = habits.worth_of_life(rules.fresh_seconds) < price
         wanted = age_seconds + rules.fresh_seconds if lapses else rules.soft_seconds

@@ -13,6 +13,7 @@ from cache.companions import Companions
 from cache.connection import connect
 from cache.cursor import FollowerCursors
 from cache.dead_letters import DeadLetters
+from cache.heartbeat import Heartbeat
 from cache.prices import PriceStore
 from cache.quotes import QuoteStore
 from cache.sessions import SessionStore
@@ -56,6 +57,7 @@ class Runtime:
         tally: counts what operators count.
         companions: invalidated vaults that share the next request.
         dead_letters: messages that nobody could work on.
+        beat: when beat was last heard of.
         prices: prices that we keep ourselves, where Bako keeps none.
         price_source: where those come from; None: nowhere.
         background: what goes on beside requests and tasks until the parts are closed.
@@ -72,6 +74,7 @@ class Runtime:
     tally: Tally
     companions: Companions
     dead_letters: DeadLetters
+    beat: Heartbeat
     prices: PriceStore
     price_source: PriceSource | None
     background: BackgroundWork
@@ -125,6 +128,7 @@ class Runtime:
             tally=Tally(client),
             companions=Companions(client),
             dead_letters=DeadLetters(client),
+            beat=Heartbeat(client),
             prices=PriceStore(client),
             price_source=None
             if settings.price_source is None
@@ -196,6 +200,20 @@ class Runtime:
         }
         found = await asyncio.gather(*checks.values())
         return {name: why for name, why in zip(checks, found, strict=True) if why is not None}
+
+    async def warnings(self) -> Mapping[str, str]:
+        """Return what hurts nobody yet, by name: reads are right without beat, but not warm."""
+        if not self.settings.enable_balance_cache:
+            return {}
+        try:
+            silence = await self.beat.silent_seconds()
+        except CacheUnavailableError:
+            return {}
+        if silence is None:
+            return {"beat": "no sign of it"}
+        if silence > self.settings.beat_silent_seconds:
+            return {"beat": f"silent for {silence:.0f} s"}
+        return {}
 
     async def refresh_prices(self, *, older_than_seconds: float = 0) -> int | None:
         """Fetch prices from the configured source and keep them; return how many.

@@ -32,6 +32,7 @@ app = Celery(
         "tasks.warm_up",
         "tasks.invalidation",
         "tasks.refresh",
+        "tasks.beat_watch",
         "tasks.follow",
         "tasks.everything",
         "tasks.prices",

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from cache.companions import Companions
 from cache.dead_letters import DeadLetters
+from cache.heartbeat import Heartbeat
 from cache.tally import Tally
 from cache.warm_ups import WarmUps
 from config.settings import Settings
@@ -33,6 +34,11 @@ class Parts(Protocol):
     @property
     def schedule(self) -> RefreshSchedule:
         """When each hot predicate is refreshed."""
+        ...
+
+    @property
+    def beat(self) -> Heartbeat:
+        """When beat was last heard of."""
         ...
 
     @property

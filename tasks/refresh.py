@@ -41,6 +41,7 @@ async def refresh_due(parts: Parts, chain_id: int | None = None) -> Sequence[Fol
             Follow(REFRESH_DUE, (each,), Queue.REFRESH, _EXPIRES_SECONDS)
             for each in parts.settings.chain_ids
         ]
+    await parts.beat.note()
     reader = parts.reader(operations.parse_chain_id(chain_id))
     rules = _rules(parts.settings, parts.vaults_per_request(chain_id))
     report = await refresh_worthiest(parts.schedule, reader, rules)

@@ -64,8 +64,8 @@ class Site:
 
 
 @contextmanager
-def working_site(directory: Path, broker_url: str) -> Iterator[Site]:
-    """Start everything but the broker, and end it."""
+def working_site(directory: Path, broker_url: str, **changes: str) -> Iterator[Site]:
+    """Start everything but the broker, and end it; `changes` are more variables."""
     nodes = {
         chain_id: DevnetServer(DevnetOptions(port=0, chain_id=chain_id, block_seconds=0)).start()
         for chain_id in CHAIN_IDS
@@ -81,6 +81,7 @@ def working_site(directory: Path, broker_url: str) -> Iterator[Site]:
         "DATABASE_URL": f"sqlite:///{directory / 'registry.sqlite3'}",
         "FUEL_NETWORKS": json.dumps(networks),
         "WARMUP_MAX_PREDICATES": "6",
+        **changes,
     }
     named: dict[str, Any] = {
         k if k == "REDIS_URL" else k.lower(): v for k, v in environment.items()
