@@ -1,18 +1,32 @@
-"""What operators ask of the whole key space. Walks it by SCAN: never on a request path."""
+"""What operators ask of the whole key space. Walks it by SCAN, for a moment at most."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
 from cache.commands import Commands
-from domain.errors import InvalidAddressError
-from domain.values import Address, parse_address
 
 _SCAN_PORTION = 1_000
-_PATTERNS = ("balance:*0x*", "bc:state:*0x*")
-"""Stored values, flags, and the states of what is being fetched for the first time."""
+_WALK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKeys:
+    """Keys that match a pattern.
+
+    Attributes:
+        shown: some of them, sorted.
+        count: how many were met.
+        complete: all keys were looked at; else there may be more.
+    """
+
+    shown: Sequence[str]
+    count: int
+    complete: bool
 
 
 class Administration:
@@ -21,45 +35,19 @@ class Administration:
     def __init__(self, client: Redis) -> None:
         self._commands = Commands(client)
 
-    async def keys(self, pattern: str, limit: int) -> tuple[Sequence[str], int]:
-        """Return up to `limit` keys that match, sorted, and how many match in all.
+    async def keys(self, pattern: str, limit: int) -> FoundKeys:
+        """Return up to `limit` keys that match.
 
         Raises:
             CacheUnavailableError: Redis does not answer.
         """
-        found = {key async for key in self._scan(pattern)}
-        return sorted(found)[:limit], len(found)
-
-    async def addresses(self) -> Sequence[Address]:
-        """Return every predicate of which anything is stored or being fetched.
-
-        Raises:
-            CacheUnavailableError: Redis does not answer.
-        """
-        found: set[Address] = set()
-        for pattern in _PATTERNS:
-            async for key in self._scan(pattern):
-                found.update(_addresses_in(key))
-        return sorted(found)
-
-    async def _scan(self, pattern: str) -> AsyncIterator[str]:
-        cursor = 0
+        met: set[str] = set()
+        cursor, ends_at = 0, time.monotonic() + _WALK_SECONDS
         while True:
             [answer] = await self._commands.batch(
                 [("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_PORTION)]
             )
             cursor = int(answer[0])
-            for key in answer[1]:
-                yield key.decode("utf-8", "replace")
-            if cursor == 0:
-                return
-
-
-def _addresses_in(key: str) -> list[Address]:
-    addresses = []
-    for part in key.replace("{", ":").replace("}", ":").split(":"):
-        try:
-            addresses.append(parse_address(part))
-        except InvalidAddressError:
-            continue
-    return addresses
+            met.update(key.decode("utf-8", "replace") for key in answer[1])
+            if cursor == 0 or time.monotonic() > ends_at:
+                return FoundKeys(sorted(met)[:limit], len(met), complete=cursor == 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -14,7 +15,8 @@ from cache.lives import Lives
 from domain.errors import CacheUnavailableError
 
 _SCAN_PORTION = 1_000
-_MAX_PORTIONS = 500
+_WALK_SECONDS = 0.05
+"""Who asks for statistics is answered soon: in a large database, with lower bounds."""
 
 
 class Statistics:
@@ -28,11 +30,11 @@ class Statistics:
     async def read(self) -> dict[str, object]:
         """Return counters, numbers of stored values and settings.
 
-        ``total_keys`` and ``by_chain`` count values alone, never flags; in a database of more
-        than half a million keys they are lower bounds.
+        ``total_keys`` and ``by_chain`` count values alone, never flags; ``lower_bounds`` tells
+        that there were too many keys to look at them all.
         """
         counted = await self._add_up()
-        by_chain = await self._count_values()
+        by_chain, complete = await self._count_values()
         read = sum(counted.get(name, 0) for name in ("hits", "stale", "misses"))
         return {
             "type": "redis",
@@ -44,6 +46,7 @@ class Statistics:
             **counted,
             "total_keys": sum(by_chain.values()),
             "by_chain": dict(by_chain),
+            "lower_bounds": not complete,
         }
 
     async def reset(self) -> None:
@@ -70,23 +73,23 @@ class Statistics:
             raise
         return _whole_numbers(answers[-1])
 
-    async def _count_values(self) -> Counter[str]:
+    async def _count_values(self) -> tuple[Counter[str], bool]:
+        """Return the numbers of values, and whether all keys were looked at."""
         by_chain: Counter[str] = Counter()
-        cursor = 0
-        for _ in range(_MAX_PORTIONS):
+        cursor, ends_at = 0, time.monotonic() + _WALK_SECONDS
+        while True:
             [answer] = await self._commands.batch(
                 [("SCAN", cursor, "MATCH", VALUE_PATTERN, "COUNT", _SCAN_PORTION)]
             )
             if isinstance(answer, ResponseError):
-                break
+                return by_chain, False
             cursor, keys = int(answer[0]), answer[1]
             for key in keys:
                 chain_id = chain_of_value(key.decode("utf-8", "replace"))
                 if chain_id is not None:
                     by_chain[chain_id] += 1
-            if cursor == 0:
-                break
-        return by_chain
+            if cursor == 0 or time.monotonic() > ends_at:
+                return by_chain, cursor == 0
 
 
 _ALWAYS = ("hits", "stale", "misses", "foreign", "poisoned", "invalidations", "published")

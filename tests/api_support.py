@@ -20,6 +20,7 @@ from devnet.chain import AccountBalance
 from devnet.server import DevnetServer
 from domain.errors import PublishingError
 from domain.networks import Network
+from domain.ports import TaskPublisher
 from tests.databases import BakoDatabase, BakoUser, create_schema
 
 CHAIN_ID = 9889
@@ -141,7 +142,7 @@ def settings_for(redis_url: str, database_url: str, node_url: str, **changes: An
 
 @asynccontextmanager
 async def started(
-    settings: Settings, publisher: RecordingPublisher, *, peer: str = "127.0.0.1"
+    settings: Settings, publisher: TaskPublisher | None, *, peer: str = "127.0.0.1"
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Start the application, without a socket, and hand out a client of it."""
     app = create_app(settings, publisher)

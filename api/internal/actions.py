@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -22,10 +22,17 @@ from domain.values import Address, BlockHeight, ChainId, parse_address
 
 INVALIDATE_TASK = "balances.invalidate"
 REFILL_TASK = "balances.refill"
+INVALIDATE_ALL_TASK = "balances.invalidate_all"
+CLEAR_ALL_TASK = "balances.clear_all"
 WARM_TASK = "balances.warm_user"
 INVALIDATION_QUEUE = "invalidation"
 WARMUP_QUEUE = "warmup"
 WARMUP_EXPIRES_SECONDS = 120.0
+
+_MOST_AT_ONCE = 1_000
+"""Predicates that are invalidated within a request; more are left to the workers, in portions."""
+
+_PORTION = 500
 
 _log = structlog.get_logger(__name__)
 
@@ -44,16 +51,20 @@ async def invalidate(parts: Parts, wanted: Invalidation) -> str | None:
     """Invalidate now and have the balances fetched again; return the task's id.
 
     Either half alone keeps the promise. Without the broker the next read fetches (the id is
-    None then); without Redis the task does both, as soon as Redis is back.
+    None then); without Redis the task does both, as soon as Redis is back. More than a thousand
+    predicates are invalidated by the workers.
 
     Raises:
         UnknownNetworkError: the chain is not configured; nothing was done.
         CacheUnavailableError: neither half was accepted; the caller must come again.
+        PublishingError: too many to be done here, and not all were accepted; come again.
     """
     if wanted.chain_id is not None:
         parts.runtime.settings.network(wanted.chain_id)
     if not wanted.addresses:
         return None
+    if len(wanted.addresses) > _MOST_AT_ONCE:
+        return await _publish_portions(parts, wanted)
     try:
         await parts.runtime.cache.invalidate(wanted.addresses, wanted.chain_id, wanted.block_height)
     except CacheUnavailableError:
@@ -62,6 +73,18 @@ async def invalidate(parts: Parts, wanted: Invalidation) -> str | None:
             raise
         return task_id
     return await _publish_refills(parts, wanted)
+
+
+async def for_all(parts: Parts, task: str, chain_id: ChainId | None) -> str:
+    """Have the workers do something for all predicates; return the task's id.
+
+    Raises:
+        UnknownNetworkError: the chain is not configured.
+        PublishingError: the broker did not accept the task; nothing was done.
+    """
+    if chain_id is not None:
+        parts.runtime.settings.network(chain_id)
+    return await _enqueue(parts, task, [chain_id], queue=INVALIDATION_QUEUE)
 
 
 async def warm_up(parts: Parts, body: WarmUpBody) -> tuple[int, str]:
@@ -75,16 +98,18 @@ async def warm_up(parts: Parts, body: WarmUpBody) -> tuple[int, str]:
     """
     chain_id = _warm_up_chain(parts, body)
     addresses = await parts.runtime.registry.addresses_of_user(body.user_id)
-    if parts.publisher is None:
-        raise unavailable("This process can hand out no tasks.")
-    task_id = await parts.publisher.send(
-        WARM_TASK, [body.user_id, chain_id], queue=WARMUP_QUEUE, expires=WARMUP_EXPIRES_SECONDS
+    task_id = await _enqueue(
+        parts,
+        WARM_TASK,
+        [body.user_id, chain_id],
+        queue=WARMUP_QUEUE,
+        expires=WARMUP_EXPIRES_SECONDS,
     )
     return len(addresses), task_id
 
 
-async def named_addresses(parts: Parts, body: InvalidateBody) -> Sequence[Address]:
-    """Return the predicates that a body means.
+async def named_addresses(parts: Parts, body: InvalidateBody) -> Sequence[Address] | None:
+    """Return the predicates that a body means; None: all that there are.
 
     Raises:
         ProblemError: 422, it names none, or in more than one way.
@@ -107,7 +132,7 @@ async def named_addresses(parts: Parts, body: InvalidateBody) -> Sequence[Addres
     if body.workspace_id is not None:
         return await registry.addresses_of_workspace(body.workspace_id)
     if body.all:
-        return await parts.runtime.administration.addresses()
+        return None
     texts = body.addresses if body.addresses is not None else [body.predicate_address or ""]
     return list(dict.fromkeys(parse_address(text) for text in texts))
 
@@ -153,13 +178,30 @@ def _warm_up_chain(parts: Parts, body: WarmUpBody) -> ChainId | None:
 
 
 async def _publish_invalidation(parts: Parts, wanted: Invalidation) -> str | None:
-    arguments = [
+    return await _send(parts, INVALIDATE_TASK, _arguments(wanted))
+
+
+def _arguments(wanted: Invalidation) -> list[object]:
+    return [
         list(wanted.addresses),
         wanted.chain_id,
         wanted.block_height,
         wanted.transaction_id,
     ]
-    return await _send(parts, INVALIDATE_TASK, arguments)
+
+
+async def _publish_portions(parts: Parts, wanted: Invalidation) -> str:
+    # One after the other: the publisher has few threads and refuses what would have to queue.
+    sent = [
+        await _enqueue(
+            parts,
+            INVALIDATE_TASK,
+            _arguments(replace(wanted, addresses=wanted.addresses[start : start + _PORTION])),
+            queue=INVALIDATION_QUEUE,
+        )
+        for start in range(0, len(wanted.addresses), _PORTION)
+    ]
+    return sent[0]
 
 
 async def _publish_refills(parts: Parts, wanted: Invalidation) -> str | None:
@@ -174,6 +216,19 @@ async def _publish_refills(parts: Parts, wanted: Invalidation) -> str | None:
         )
     )
     return next((task_id for task_id in sent if task_id is not None), None)
+
+
+async def _enqueue(
+    parts: Parts,
+    name: str,
+    arguments: Sequence[object],
+    *,
+    queue: str,
+    expires: float | None = None,
+) -> str:
+    if parts.publisher is None:
+        raise unavailable("This process can hand out no tasks.")
+    return await parts.publisher.send(name, arguments, queue=queue, expires=expires)
 
 
 async def _send(parts: Parts, name: str, arguments: Sequence[object]) -> str | None:
