@@ -95,6 +95,17 @@ async def test_bakos_prices_come_first(world: World) -> None:
     assert (await _read(world))["totalBalanceUSD"] == "20.00"
 
 
+async def test_prices_that_are_young_enough_are_not_fetched_again(world: World) -> None:
+    _offer(world, {"prices": {ETH: "3"}, "assets": LISTED})
+    runtime = await Runtime.open(world.settings)
+    try:
+        fetched = [await runtime.refresh_prices(older_than_seconds=age) for age in (60, 60, 0)]
+    finally:
+        await runtime.close()
+
+    assert fetched == [1, None, 1]
+
+
 async def test_a_source_that_fails_leaves_the_known_prices(world: World) -> None:
     _offer(world, {"prices": {ETH: "3"}, "assets": LISTED})
     await _refresh(world)
