@@ -25,6 +25,7 @@ from domain.errors import (
     UnknownNetworkError,
     UnknownUserError,
 )
+from tasks import journal
 from tasks.app import app
 from tasks.dead_letters import bury, counted
 from tasks.delivery import set_delivery
@@ -135,6 +136,7 @@ def _run_body(
     try:
         follows = process_loop.run(work, deadline_seconds=deadline_seconds)
         publish(follows)
+        _cross_out(task)
     except _REFUSALS as error:
         _refuse(task, args, error)
         raise
@@ -171,6 +173,13 @@ def _keep_if_wanted(
     """Keep a message that must not be lost: one that never expires."""
     if task.expires is None:
         bury(task, args, error, kwargs or {})
+        _cross_out(task)
+
+
+def _cross_out(task: Task[..., None]) -> None:
+    """A message that never expires is in the journal until here."""
+    if task.expires is None and task.request.id is not None:
+        journal.forget(app, task.request.id)
 
 
 def _try_again(task: Task[..., None], error: Exception, args: tuple[object, ...]) -> None:
@@ -188,6 +197,8 @@ def _try_again(task: Task[..., None], error: Exception, args: tuple[object, ...]
         seconds=round(delay, 2),
         reason=str(error) or type(error).__name__,
     )
+    if task.expires is None and task.request.id is not None:
+        journal.touch(app, task.request.id)
     try:
         publish_again(task, error, args, delay_seconds=delay, limit=limit)
     except Reject as rejected:

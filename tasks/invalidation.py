@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import structlog
 
 from domain.errors import UnknownNetworkError
 from domain.values import Address
-from tasks import operations
+from tasks import journal, operations
+from tasks.app import app
 from tasks.declare import UnfinishedError, declare_task
 from tasks.delivery import current_delivery
 from tasks.later import Follow
-from tasks.names import INVALIDATE, REFILL, Queue
+from tasks.names import INVALIDATE, PUBLISH_LOST, REFILL, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report
 
@@ -121,3 +123,12 @@ async def _companions(parts: Parts, chain_id: int, wanted: Sequence[Address]) ->
     if too_many:
         await parts.companions.add(chain_id, too_many)
     return await operations.not_fresh(parts.cache, chain_id, kept)
+
+
+@declare_task(
+    PUBLISH_LOST, queue=Queue.INVALIDATION, deadline_seconds=10, expires_seconds=10, retries=0
+)
+async def publish_lost(parts: Parts) -> Sequence[Follow]:  # noqa: ARG001 - the journal is the broker's
+    """Publish again what the broker accepted and what shows no sign of life since."""
+    await asyncio.to_thread(journal.publish_lost, app)
+    return ()

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from celery import Task
 from kombu import Exchange
 from kombu import Queue as BrokerQueue
 
+from tasks import journal
 from tasks.app import app
 from tasks.names import Queue
 from tasks.settings import is_rabbitmq
@@ -46,9 +48,20 @@ def publish(follows: Sequence[Follow]) -> None:
         kombu.exceptions.OperationalError: the broker does not take it.
     """
     for follow in follows:
+        message_id = uuid4().hex
+        if follow.expires_seconds is None:
+            journal.note(
+                app,
+                message_id,
+                name=follow.name,
+                args=follow.args,
+                kwargs={},
+                queue=follow.queue.value,
+            )
         app.send_task(
             follow.name,
             args=follow.args,
+            task_id=message_id,
             expires=follow.expires_seconds,
             ignore_result=True,
             **_routed(follow.queue, follow.delay_seconds),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 import structlog
 from celery import Celery
@@ -15,6 +16,7 @@ from kombu.exceptions import KombuError
 
 from config.settings import Settings
 from domain.errors import PublishingError
+from tasks import journal
 from tasks.settings import celery_configuration
 
 PUBLISH_SECONDS = 0.1
@@ -126,8 +128,12 @@ class CeleryPublisher:
         queue: str,
         expires: float | None,
     ) -> str:
+        message_id = uuid4().hex
+        if expires is None:
+            journal.note(self._app, message_id, name=name, args=args, kwargs=kwargs, queue=queue)
         sent = self._app.send_task(
             name,
+            task_id=message_id,
             args=args,
             kwargs=dict(kwargs),
             queue=queue,

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from config.settings import Settings
-from tasks.names import FOLLOW, FOLLOW_SECONDS, REFRESH_DUE, REFRESH_PRICES, Queue
+from tasks.names import (
+    FOLLOW,
+    FOLLOW_SECONDS,
+    PUBLISH_LOST,
+    REFRESH_DUE,
+    REFRESH_PRICES,
+    Queue,
+)
 
 _PRICE_LOOK_SECONDS = 15.0
 """How often it is looked whether prices are due: a new deployment has none, and must not wait for a
 whole interval. The task fetches nothing while the kept ones are young."""
+
+_LOST_LOOK_SECONDS = 5.0
+"""How often it is looked whether an accepted invalidation was lost on its way to a worker."""
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -21,6 +31,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """
     return {
         **_refreshes(settings),
+        **_lost_messages(),
         **(_followers(settings) if settings.follow_enabled else {}),
         **(_prices(settings) if settings.price_source is not None else {}),
     }
@@ -36,6 +47,16 @@ def _refreshes(settings: Settings) -> dict[str, dict[str, Any]]:
             "options": {"queue": Queue.REFRESH.value, "expires": max(interval, 1.0)},
         }
         for chain_id in settings.chain_ids
+    }
+
+
+def _lost_messages() -> dict[str, dict[str, Any]]:
+    return {
+        "publish-lost": {
+            "task": PUBLISH_LOST,
+            "schedule": _LOST_LOOK_SECONDS,
+            "options": {"queue": Queue.INVALIDATION.value, "expires": _LOST_LOOK_SECONDS},
+        }
     }
 
 
