@@ -12,8 +12,9 @@ from redis.exceptions import NoScriptError, ResponseError
 from cache.cluster import send_batch
 from cache.failures import unavailable
 from cache.lua import script
+from cache.together import Answer, Apart, Question, Send, Together
 
-_PORTION = 128
+PORTION = 128
 """So many scripts stay far below the socket's timeout and let other clients in between."""
 
 Argument = str | bytes | int
@@ -40,6 +41,10 @@ class Commands:
             # The client never decodes: connection.py leaves decode_responses off.
             return cast("list[bytes | None]", await self.client.mget(keys))
 
+    def shared(self, send: Send[Question, Answer], *, most: int) -> Apart[Question, Answer]:
+        """Return what lets callers of this process ask together by `send` (see `together`)."""
+        return Together(send, most=most)
+
     async def batch(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip; a refused one has its error in its place."""
         if not commands:
@@ -55,15 +60,15 @@ class Commands:
     async def run(self, name: str, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run one script for each call and return their answers.
 
-        Up to `_PORTION` calls are one round trip.
+        Up to `PORTION` calls are one round trip.
         """
         found = script(name)
         commands: list[Command] = [
             ("EVALSHA", found.digest, len(keys), *keys, *arguments) for keys, arguments in calls
         ]
         answers: list[Any] = []
-        for at in range(0, len(commands), _PORTION):
-            answers += await self.batch(commands[at : at + _PORTION])
+        for at in range(0, len(commands), PORTION):
+            answers += await self.batch(commands[at : at + PORTION])
         unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:  # a new or restarted server: send the source along
             again = await self.batch(

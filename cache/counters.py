@@ -19,7 +19,8 @@ class Counters:
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a counter."""
-        self._pending[name] += amount
+        if amount:
+            self._pending[name] += amount
 
     def take(self) -> Mapping[str, int]:
         """Take what waits; `give_back` it if it cannot be sent."""

@@ -16,9 +16,15 @@ _MOST_PREDICATES = 8_192
 
 
 class Known:
-    """One predicate on one chain."""
+    """One predicate on one chain.
 
-    __slots__ = ("_address", "_chain_id", "_raw", "_value", "names")
+    Attributes:
+        names: the keys of its value, its chain's flag and the flag of all chains.
+        closer_names: the key of the last known snapshot, then the same.
+        state_name: the key of its state.
+    """
+
+    __slots__ = ("_raw", "_value", "address", "chain_id", "closer_names", "names", "state_name")
 
     def __init__(self, keys: Keys, chain_id: ChainId, address: Address) -> None:
         self.names = (
@@ -26,8 +32,10 @@ class Known:
             keys.chain_flag(address, chain_id).encode(),
             keys.global_flag(address).encode(),
         )
-        self._chain_id = chain_id
-        self._address = address
+        self.closer_names = (keys.last_known(address, chain_id).encode(), *self.names)
+        self.state_name = keys.state(address, chain_id).encode()
+        self.chain_id = chain_id
+        self.address = address
         self._raw: bytes | None = None
         self._value: Decoded | None = None
 
@@ -39,7 +47,7 @@ class Known:
         """
         if self._value is not None and raw == self._raw:
             return self._value
-        value = decode(raw, self._address, self._chain_id)
+        value = decode(raw, self.address, self.chain_id)
         if len(raw) <= _LARGEST_BYTES:
             self._raw, self._value = raw, value
         return value

@@ -4,12 +4,38 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from cache.commands import Commands, ScriptCall
+from cache.commands import PORTION, Commands, ScriptCall
 from cache.keys import ENDED_CHANNEL, EPOCH, Keys
 from cache.lives import Lives, milliseconds
 from domain.ports import Busy, Lease
 from domain.values import Address, ChainId
+
+
+class _Wish(NamedTuple):
+    """Somebody asks for a lease; callers with the same wish ask together."""
+
+    chain_id: ChainId
+    address: Address
+    seen: int | None
+
+
+@dataclass(slots=True)
+class _Offer:
+    """What was answered to those who asked together: one of them at most gets the lease.
+
+    It goes to the first who is there to take it, so that a caller who was cancelled meanwhile
+    does not keep it from the others.
+    """
+
+    lease: Lease | None
+    wait_ms: int
+
+    def take(self) -> Lease | Busy:
+        lease, self.lease = self.lease, None
+        return Busy(self.wait_ms) if lease is None else lease
 
 
 class Leases:
@@ -19,6 +45,8 @@ class Leases:
         self._commands = commands
         self._keys = keys
         self._lives = lives
+        self._offers = commands.shared(self._ask_for_leases, most=PORTION)
+        self._remaining = commands.shared(self._ask_remaining, most=PORTION)
 
     async def acquire(
         self,
@@ -27,19 +55,27 @@ class Leases:
         seen: Mapping[Address, int] | None = None,
     ) -> dict[Address, Lease | Busy]:
         """Ask for the lease of each predicate."""
-        unique = list(dict.fromkeys(addresses))
-        tokens = [secrets.token_hex(16) for _ in unique]
+        wishes = [
+            _Wish(chain_id, address, None if seen is None else seen.get(address))
+            for address in dict.fromkeys(addresses)
+        ]
+        offers = await self._offers.ask(wishes)
+        return {wish.address: offer.take() for wish, offer in zip(wishes, offers, strict=True)}
+
+    async def _ask_for_leases(self, wishes: Sequence[_Wish]) -> list[_Offer]:
+        tokens = [secrets.token_hex(16) for _ in wishes]
         calls = [
-            self._acquire_call(
-                chain_id, address, token, None if seen is None else seen.get(address)
-            )
-            for address, token in zip(unique, tokens, strict=True)
+            self._acquire_call(wish.chain_id, wish.address, token, wish.seen)
+            for wish, token in zip(wishes, tokens, strict=True)
         ]
         answers = await self._commands.run("acquire", calls)
-        return {
-            address: Lease(address, chain_id, token, number) if mine else Busy(number)
-            for address, token, (mine, number) in zip(unique, tokens, answers, strict=True)
-        }
+        lease_ms = milliseconds(self._lives.lease_seconds)
+        return [
+            _Offer(Lease(wish.address, wish.chain_id, token, number), lease_ms)
+            if mine
+            else _Offer(None, number)
+            for wish, token, (mine, number) in zip(wishes, tokens, answers, strict=True)
+        ]
 
     def _acquire_call(
         self, chain_id: ChainId, address: Address, token: str, seen: int | None
@@ -82,11 +118,15 @@ class Leases:
         self, chain_id: ChainId, addresses: Sequence[Address]
     ) -> dict[Address, int]:
         """Return how long each predicate's present lease lasts; 0 without one."""
+        unique = list(dict.fromkeys(addresses))
+        left = await self._remaining.ask([(chain_id, address) for address in unique])
+        return dict(zip(unique, left, strict=True))
+
+    async def _ask_remaining(self, predicates: Sequence[tuple[ChainId, Address]]) -> list[int]:
         calls: list[ScriptCall] = [
-            ((self._keys.state(address, chain_id),), ()) for address in addresses
+            ((self._keys.state(address, chain_id),), ()) for chain_id, address in predicates
         ]
-        answers = await self._commands.run("remaining", calls)
-        return dict(zip(addresses, answers, strict=True))
+        return await self._commands.run("remaining", calls)
 
     def _state(self, lease: Lease) -> str:
         return self._keys.state(lease.address, lease.chain_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -17,6 +18,16 @@ from cache.keys import EPOCH, Keys
 from cache.known import Known, Memory
 from domain.errors import CacheUnavailableError
 from domain.values import Address, ChainId, Fresh, Missing, ReadAnswer, Stale
+
+_SHARED = 170
+"""So many predicates of several readers go together: about 512 keys in one command."""
+
+Held = tuple[str | None, bytes | None, bytes | None, bytes | None]
+"""What Redis holds at one moment: the name of its history; the value, the flag of the chain and
+the flag of all chains of one predicate."""
+
+_Closer = tuple[Sequence[bytes | None] | Exception, bytes | None, Held]
+"""The fields of the state, the last known snapshot, and what is held."""
 
 
 class Reading:
@@ -37,50 +48,67 @@ class Reading:
         self._clock = clock
         self._counters = counters
         self._foreign_skew_ms = foreign_skew_ms
+        self._held = commands.shared(self._ask_held, most=_SHARED)
+        self._closer = commands.shared(self._ask_closer, most=_SHARED)
 
     async def read(
         self, chain_id: ChainId, addresses: Sequence[Address], *, counted: bool
     ) -> dict[Address, ReadAnswer]:
         """Answer for each predicate; counted: as hits, stale ones and misses."""
         answers: dict[Address, ReadAnswer] = dict.fromkeys(addresses, _MISSING)
-        names: list[bytes] = [_EPOCH]
         knowns = [self._memory.of(chain_id, address) for address in answers]
-        for known in knowns:
-            names += known.names
-        texts = await self._get(names)
-        rest = self._take_fresh(answers, knowns, texts)
+        rest = self._take_fresh(answers, zip(knowns, await self._held.ask(knowns), strict=True))
         if rest:
-            answers |= await self._look_closer(chain_id, rest)
+            found = zip(rest, await self._closer.ask(rest), strict=True)
+            answers.update((known.address, self._judge(known, closer)) for known, closer in found)
         if counted:
-            self._count([answers[address] for address in rest])
+            self._count([answers[known.address] for known in rest])
             self._counters.count("hits", len(answers) - len(rest))
         return answers
 
     def _take_fresh(
-        self,
-        answers: dict[Address, ReadAnswer],
-        knowns: Sequence[Known],
-        texts: Sequence[bytes | None],
-    ) -> dict[Address, Found]:
-        """Answer what is a fresh value of ours; return what was found of the others.
+        self, answers: dict[Address, ReadAnswer], held: Iterable[tuple[Known, Held]]
+    ) -> list[Known]:
+        """Answer what is a fresh value of ours; return the others."""
+        now_ms = self._clock.now_ms()
+        rest = []
+        for known, one in held:
+            value = self._fresh_value(known, one)
+            if value is None:
+                rest.append(known)
+            else:
+                answers[known.address] = own_fresh(value, now_ms)
+        return rest
+
+    @staticmethod
+    def _fresh_value(known: Known, held: Held) -> Decoded | None:
+        """Return what is held, if it is a fresh value of ours.
 
         Fresh is: no flag, and written in the server's present history. After a restart or a
         failover the server may have lost an invalidation; what was written before is then only
         the last known.
         """
-        epoch = "none" if self._keys.hash_tags else _text(texts[0])
-        now_ms = self._clock.now_ms()
-        rest = {}
-        for address, known, raw, chain_flag, global_flag in zip(
-            answers, knowns, texts[1::3], texts[2::3], texts[3::3], strict=True
-        ):
-            value = None if raw is None else self._decode(known, raw)
-            flagged = chain_flag is not None or global_flag is not None
-            if value is not None and not flagged and value.epoch == epoch is not None:
-                answers[address] = own_fresh(value, now_ms)
-            else:
-                rest[address] = Found(value, flagged)
-        return rest
+        epoch, raw, chain_flag, global_flag = held
+        if raw is None or chain_flag is not None or global_flag is not None:
+            return None
+        try:
+            value = known.decode(raw)
+        except PoisonedValueError:
+            return None  # counted at the closer look
+        return value if value.epoch == epoch is not None else None
+
+    async def _ask_held(self, knowns: Sequence[Known]) -> list[Held]:
+        """Ask for values and flags: one moment's truth of all of them, in one command."""
+        names: list[bytes] = [_EPOCH]
+        for known in knowns:
+            names += known.names
+        epoch, *texts = await self._get(names)
+        return list(zip(repeat(self._epoch(epoch)), texts[::3], texts[1::3], texts[2::3]))
+
+    def _epoch(self, raw: bytes | None) -> str | None:
+        if self._keys.hash_tags:
+            return "none"
+        return None if raw is None else raw.decode("utf-8", "replace")
 
     async def _get(self, names: Sequence[bytes]) -> Sequence[bytes | None]:
         if not self._clock.must_ask():
@@ -98,30 +126,42 @@ class Reading:
         found: list[bytes | None] = texts
         return found
 
-    async def _look_closer(
-        self, chain_id: ChainId, found: Mapping[Address, Found]
-    ) -> dict[Address, ReadAnswer]:
-        last_known = [self._keys.last_known(address, chain_id) for address in found]
-        states: list[Command] = [
-            ("HMGET", self._keys.state(address, chain_id), *STATE_FIELDS) for address in found
-        ]
-        texts, *fields = await self._commands.batch([("MGET", *last_known), *states])
-        _refuse(texts)
-        now_ms = self._clock.now_ms()
-        return {
-            address: judge(
-                one,
-                None if text is None else self._decode(self._memory.of(chain_id, address), text),
-                State.parse(state),
-                now_ms=now_ms,
-                foreign_skew_ms=self._foreign_skew_ms,
-            )
-            for (address, one), text, state in zip(found.items(), texts, fields, strict=True)
-        }
+    async def _ask_closer(self, knowns: Sequence[Known]) -> list[_Closer]:
+        """Ask for all there is.
 
-    def _decode(self, known: Known, raw: bytes) -> Decoded | None:
+        Value and flags are looked at again, in one moment with the last known snapshot: what was
+        published since the first trip is then seen whole. The states come first: what changes
+        after them shows in the flags and values behind.
+        """
+        states: list[Command] = [("HMGET", known.state_name, *STATE_FIELDS) for known in knowns]
+        names: list[bytes] = [_EPOCH]
+        for known in knowns:
+            names += known.closer_names
+        *fields, texts = await self._commands.batch([*states, ("MGET", *names)])
+        _refuse(texts)
+        epoch = self._epoch(texts[0])
+        held = zip(repeat(epoch), texts[2::4], texts[3::4], texts[4::4])
+        return list(zip(fields, texts[1::4], held, strict=True))
+
+    def _judge(self, known: Known, closer: _Closer) -> ReadAnswer:
+        state, last_known, held = closer
+        now_ms = self._clock.now_ms()
+        value = self._fresh_value(known, held)
+        if value is not None:
+            return own_fresh(value, now_ms)
+        _, raw, chain_flag, global_flag = held
+        flagged = chain_flag is not None or global_flag is not None
+        return judge(
+            Found(self._decode(known, raw), flagged),
+            self._decode(known, last_known),
+            State.parse(state),
+            now_ms=now_ms,
+            foreign_skew_ms=self._foreign_skew_ms,
+        )
+
+    def _decode(self, known: Known, raw: bytes | None) -> Decoded | None:
         try:
-            return known.decode(raw)
+            return None if raw is None else known.decode(raw)
         except PoisonedValueError:
             self._counters.count("poisoned")
             return None
@@ -129,9 +169,9 @@ class Reading:
     def _count(self, answers: Sequence[ReadAnswer]) -> None:
         for answer in answers:
             match answer:
-                case Fresh():
+                case Fresh(stored):
                     self._counters.count("hits")
-                    self._counters.count("foreign")
+                    self._counters.count("foreign", int(stored.foreign))
                 case Stale():
                     self._counters.count("stale")
                 case Missing():
@@ -147,7 +187,3 @@ def _refuse(*answers: Any) -> None:
         for answer in answers:
             if isinstance(answer, ResponseError):
                 raise answer
-
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode("utf-8", "replace")

@@ -19,6 +19,7 @@ from redis.exceptions import NoScriptError, ResponseError
 import cache.commands
 from cache.commands import Command, Commands
 from cache.lua import Script, script
+from cache.together import Answer, Apart, Question, Send
 
 SCRIPTS = ("acquire", "publish", "invalidate", "release", "extend", "clear", "clear_flags")
 
@@ -41,6 +42,10 @@ class SteppedCommands(Commands):
 
     def __init__(self) -> None:
         super().__init__(cast("Redis", None))  # the socket below answers instead
+
+    def shared(self, send: Send[Question, Answer], *, most: int) -> Apart[Question, Answer]:
+        del most
+        return Apart(send)  # there is no event loop, and actors are to be processes of their own
 
     async def get_many(self, keys: Sequence[str | bytes]) -> Sequence[bytes | None]:
         return cast("list[bytes | None]", await Turn(("MGET", *keys)))

@@ -133,6 +133,44 @@ async def test_readers_of_several_processes_share_one_fetch(
         await reader.close()
 
 
+async def test_a_stampede_of_readers_in_several_processes_fetches_once(
+    cache: Any, node: ScriptedProvider
+) -> None:
+    """Who missed before the publish and asks for the lease after it reads again."""
+    readers = [CachedProvider(NETWORK, node, cache, read_wait_seconds=10) for _ in range(4)]
+
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(
+            *(readers[number % 4].read_many([ALICE]) for number in range(400))
+        )
+
+    assert {amount(served[ALICE]) for served in answers} == {5}
+    assert {type(served[ALICE].answer) for served in answers} == {Fresh}
+    assert node.calls == [(ALICE,)]
+    for reader in readers:
+        await reader.close()
+
+
+async def test_a_reader_who_missed_before_anothers_publish_does_not_fetch(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    """The publish lands between its look at the cache and its wish for the lease."""
+    acquire = cache.acquire
+
+    async def late(*given: Any, **named: Any) -> Any:
+        cache.acquire = acquire
+        await put(cache, node, ALICE)
+        return await acquire(*given, **named)
+
+    cache.acquire = late
+
+    served = (await reader.read_many([ALICE]))[ALICE]
+
+    assert isinstance(served.answer, Fresh)
+    assert served.source is Source.CACHE
+    assert node.calls == []
+
+
 async def test_what_was_fetched_before_an_invalidation_is_never_served_as_fresh(
     cache: Any, reader: CachedProvider, node: ScriptedProvider
 ) -> None:
