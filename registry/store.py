@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,9 @@ from registry.engine import database_errors, open_engine
 from registry.follower import DurableCursors
 from registry.records import PredicateRecord, Reservation, StoredSession, signers, signs_for
 from registry.reserved import comparable_url, is_on_network, reserved_by
+
+_MOST_PARAMETERS = 10_000
+"""Values listed in one statement; PostgreSQL's protocol has place for 32 767, SQLite for 32 766."""
 
 _log = structlog.get_logger(__name__)
 
@@ -146,8 +150,7 @@ class Registry:
         """
         reservations = {predicate_id: Reservation() for predicate_id in predicate_ids}
         urls = {comparable_url(url) for url in network_urls}
-        rows = await self._all(queries.pending_drafts(predicate_ids)) if predicate_ids else []
-        for row in rows:
+        for row in await self._in_portions(queries.pending_drafts, predicate_ids):
             if is_on_network(row.network, urls):
                 _reserve(reservations[row.predicate_id], row)
         return reservations
@@ -174,7 +177,7 @@ class Registry:
         """
         wanted = list(dict.fromkeys(addresses))
         forms = {form: address for address in wanted for form in _stored_forms(address)}
-        rows = await self._all(queries.addresses_known(forms)) if forms else []
+        rows = await self._in_portions(queries.addresses_known, forms)
         known = {forms[row.predicate_address] for row in rows}
         return [address for address in wanted if address in known]
 
@@ -229,6 +232,15 @@ class Registry:
         with database_errors():
             async with self._reading.connect() as connection:
                 return (await connection.execute(statement)).all()
+
+    async def _in_portions(
+        self, statement: Callable[[Collection[str]], queries.Statement], values: Iterable[str]
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        rows: list[Row[*tuple[Any, ...]]] = []
+        rest = iter(values)
+        while portion := list(islice(rest, _MOST_PARAMETERS)):
+            rows += await self._all(statement(portion))
+        return rows
 
 
 def _reserve(reservation: Reservation, row: Row[*tuple[Any, ...]]) -> None:

@@ -267,6 +267,24 @@ async def test_known_addresses_are_those_that_predicates_have(
     assert list(await registry.addresses_of_workspace(str(uuid4()))) == []
 
 
+async def test_more_vaults_than_a_statement_has_place_for_are_asked_about(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    user, (address, asset) = await bako.add_user(), (bytes32(), bytes32())
+    predicate_id = await bako.add_predicate(user, predicate_address=address)
+    await bako.add_transaction(predicate_id, [coin(asset, 3)])
+    others = [str(uuid4()) for _ in range(33_000)]
+
+    reservations = await registry.reserved_coins([*others, predicate_id], [NETWORK_URL])
+    known = await registry.known_addresses([*(f"0x{n:064x}" for n in range(11_000)), address])
+
+    assert reservations.keys() == {*others, predicate_id}
+    assert {p: r for p, r in reservations.items() if r.coins} == {
+        predicate_id: Reservation({asset: 3})
+    }
+    assert list(known) == [address]
+
+
 async def test_the_seeded_user_owns_or_signs_for_ten_vaults_and_is_seeded_once(
     registry: Registry, database_url: str
 ) -> None:
