@@ -15,7 +15,7 @@ from cache.keys import Keys
 from domain.errors import InvalidAddressError
 from domain.values import Address, ChainId, parse_address
 
-PAGE = 1_000
+PAGE = 500
 """Keys that one step of a walk looks at, about."""
 
 _VALUES = ("balance",)

@@ -12,6 +12,8 @@ from domain.blocks import BlockMark, ChainNews
 from domain.errors import (
     BudgetExhaustedError,
     NodeBehindError,
+    NodeOverloadedError,
+    NodeUnreachableError,
     ProviderError,
     QueryTooComplexError,
 )
@@ -33,6 +35,8 @@ from provider.endpoint import Endpoint
 from provider.pool import EndpointPool
 
 _AT_ONCE = 4
+_COMPARES_AT_ONCE = 2
+"""What L1 sends was under way for minutes: it does not hold up the blocks that follow."""
 
 
 class ChainReader:
@@ -76,12 +80,24 @@ class ChainReader:
         return read_mark((await self._ask(mark_body(height), Lane.INVALIDATION)).data)
 
     async def news(
-        self, cursor: BlockMark, origin: BlockMark, *, lane: Lane = Lane.INVALIDATION
+        self,
+        cursor: BlockMark,
+        origin: BlockMark,
+        *,
+        lane: Lane = Lane.INVALIDATION,
+        wait_seconds: float = 0.0,
     ) -> ChainNews:
         """Return the blocks after the cursor, as many as one request takes.
 
+        With `wait_seconds` the node is asked to answer when it has the next block. A node that
+        has none in that time, or does not know how to wait, is asked how it stands at once.
+
         When the node calls a request too complex, half as many are asked for from then on.
         """
+        if wait_seconds > 0:
+            awaited = await self._awaited(cursor, origin, lane, wait_seconds)
+            if awaited is not None:
+                return awaited
         while True:
             first = self._first
             try:
@@ -92,6 +108,21 @@ class ChainReader:
                     raise
                 self._first = max(1, min(self._first, first // 2))
 
+    async def _awaited(
+        self, cursor: BlockMark, origin: BlockMark, lane: Lane, seconds: float
+    ) -> ChainNews | None:
+        endpoint = self._pool.choose()
+        if endpoint.profile is None:
+            return None  # the first request is one that ends at once
+        body = news_body(cursor.height, origin.height, self._first, waits=True)
+        call = self._budget.call(self.network.chain_id, lane, timeout_seconds=self._timeout)
+        try:
+            async with call:
+                envelope = await endpoint.query(body, cursor.height + 1, seconds)
+        except (NodeBehindError, NodeUnreachableError, NodeOverloadedError, QueryTooComplexError):
+            return None  # the plain request tells what is the matter
+        return read_news(envelope.data, cursor.height, self._first)
+
     async def base_amounts(
         self, owners: Sequence[Address], required_height: BlockHeight
     ) -> tuple[AssetId, Mapping[Address, int]] | None:
@@ -99,15 +130,15 @@ class ChainReader:
 
         None: the node keeps no index of balances and would need one request for each.
         """
-        profile = await self._choose().verify(self._timeout)
+        profile = await self._pool.choose().verify(self._timeout)
         if not profile.indexation:
             return None
-        places = asyncio.Semaphore(_AT_ONCE)
+        places = asyncio.Semaphore(_COMPARES_AT_ONCE)
 
         async def some(part: Sequence[Address]) -> Mapping[Address, int]:
             body = amounts_body(part, profile.base_asset_id, required_height)
             async with places:
-                envelope = await self._ask(body, Lane.READ, required_height)
+                envelope = await self._ask(body, Lane.WARMUP, required_height)
             return read_amounts(envelope.data, part)
 
         starts = range(0, len(owners), OWNERS_PER_REQUEST)
@@ -117,7 +148,7 @@ class ChainReader:
     async def _ask(
         self, body: Mapping[str, Any], lane: Lane, required_height: BlockHeight = 0
     ) -> Envelope:
-        endpoint = self._choose()
+        endpoint = self._pool.choose()
         endpoint.breaker.begin()
         try:
             await endpoint.verify(self._timeout)
@@ -133,9 +164,6 @@ class ChainReader:
             raise
         endpoint.breaker.succeeded()
         return envelope
-
-    def _choose(self) -> Endpoint:
-        return self._pool.choose()
 
     async def close(self) -> None:
         """Close the connections."""

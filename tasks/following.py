@@ -38,11 +38,17 @@ NEAR_BLOCKS = 60
 DURABLE_BLOCKS = 10
 """How many blocks the cursor in the database may be behind: reading them again costs a request."""
 
+WAIT_SECONDS = 3.0
+"""How long a node may hold a request back until it has the next block: a part of the lease."""
+
 _REPORT_SECONDS = 30.0
 _log = structlog.get_logger("tasks")
 
 Refill = Callable[[Sequence[Address], BlockHeight], Awaitable[None]]
 """Asks for vaults to be fetched again at a height or later."""
+
+
+Change = Callable[[FollowerState], FollowerState]
 
 
 class LeaseLostError(BalanceCacheError):
@@ -76,6 +82,9 @@ class Follower:
         self._state = FollowerState()
         self._now_ms = 0
         self._tip: BlockHeight | None = None
+        self._at_tip = False
+        self._saving = asyncio.Lock()
+        self._walk: asyncio.Task[None] | None = None
         self._reported: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -97,8 +106,7 @@ class Follower:
         except LeaseLostError:
             self._note("follow.lease_lost", cursor=self._height)
         finally:
-            with suppress(LeaseLostError, CacheUnavailableError):
-                await self._save(self._state, ends=True)
+            await self.end()
 
     async def begin(self) -> bool:
         """Become the follower; False: somebody else is.
@@ -112,20 +120,36 @@ class Follower:
         self._now_ms, self._state = begun
         return True
 
+    async def end(self) -> None:
+        """End what is under way and give the lease back."""
+        if self._walk is not None:
+            self._walk.cancel()
+            await asyncio.gather(self._walk, return_exceptions=True)
+        with suppress(LeaseLostError, CacheUnavailableError):
+            await self._save(ends=True)
+
+    @property
+    def walks(self) -> bool:
+        """True while what is kept is being gone through, beside the blocks."""
+        return self._walk is not None
+
     @property
     def _height(self) -> BlockHeight | None:
         return None if self._state.cursor is None else self._state.cursor.height
 
     async def _step_or_wait(self) -> bool:
         try:
-            return await self.step()
+            return await self.step(wait_seconds=WAIT_SECONDS)
         except ProviderError as error:
+            self._at_tip = False
             self._complain("follow.node_failed", error=type(error).__name__, reason=str(error))
-            await self._save(self._state)
+            await self._save()
             return True
 
-    async def step(self) -> bool:
-        """Take one step; True when there is nothing more to do for the moment.
+    async def step(self, *, wait_seconds: float = 0.0) -> bool:
+        """Take one step; True when there are no more blocks to read for the moment.
+
+        A follower who stands at the tip may wait for the next block, at the node.
 
         Raises:
             LeaseLostError: somebody else follows by now.
@@ -138,17 +162,19 @@ class Follower:
         if cursor is None or origin is None:
             return True
         lane = Lane.INVALIDATION if self._is_near(cursor.height) else Lane.REFRESH
-        news = await self._chain.reader.news(cursor, origin, lane=lane)
-        self._tip = news.tip.height
+        news = await self._chain.reader.news(
+            cursor, origin, lane=lane, wait_seconds=wait_seconds if self._at_tip else 0.0
+        )
+        self._tip, self._at_tip = news.tip.height, False
         if news.at_cursor != cursor.block_id:
             return await self._doubt(news, origin)
-        self._state = replace(self._state, doubted_at_ms=None)
         if news.tip.height - cursor.height > self._limits.max_gap:
             return await self._jump(news)
         await self._take(news)
-        swept = await self._sweep()
+        await self._go_on_walking()
         await self._keep_durably()
-        return swept and self._height is not None and self._height >= news.tip.height
+        self._at_tip = self._height is not None and self._height >= news.tip.height
+        return self._at_tip
 
     def _is_near(self, height: BlockHeight) -> bool:
         return self._tip is None or self._tip - height <= NEAR_BLOCKS
@@ -162,18 +188,18 @@ class Follower:
             return await self._begin_at_tip()
         cursor, origin = found
         self._note("follow.resumed", cursor=cursor.height)
-        await self._save(replace(self._state, cursor=cursor, origin=origin))
+        await self._save(lambda state: replace(state, cursor=cursor, origin=origin))
         return None
 
     async def _begin_at_tip(self) -> None:
         tip, origin = await self._chain.reader.start()
         if origin is None:  # a chain of one block: nothing to know it by yet
-            return await self._save(self._state)
+            return await self._save()
         height = max(origin.height, tip.height - OVERLAP_BLOCKS)
         cursor = await self._chain.reader.mark(height)
         if cursor is not None:
             self._note("follow.begins_at_tip", cursor=cursor.height)
-            await self._save(replace(self._state, cursor=cursor, origin=origin))
+            await self._save(lambda state: replace(state, cursor=cursor, origin=origin))
         return None
 
     # What does not fit
@@ -183,14 +209,14 @@ class Follower:
         if news.at_cursor is None and news.at_origin in (None, origin.block_id):
             # The same chain: a node that lags, or that is being synced anew.
             self._complain("follow.node_behind", cursor=self._height, tip=news.tip.height)
-            await self._save(self._state)
+            await self._save()
             return True
         since = self._state.doubted_at_ms
         if since is None:
             self._complain("follow.other_chain", cursor=self._height, tip=news.tip.height)
-            await self._save(replace(self._state, doubted_at_ms=self._now_ms))
+            await self._save(lambda state: replace(state, doubted_at_ms=self._now_ms))
         elif self._now_ms - since < self._limits.restart_seconds * 1000:
-            await self._save(self._state)
+            await self._save()
         else:
             await self._begin_anew(news)
         return True
@@ -206,8 +232,9 @@ class Follower:
         tip, origin = await self._chain.reader.start()
         cursor = None if origin is None else tip
         sweep = Sweep(SweepKind.RESTART, tip.height)
-        # Durable height 0: the database's cursor is replaced with the next step.
-        await self._save(FollowerState(cursor=cursor, origin=origin, sweep=sweep))
+        # With a durable height of 0 the database's cursor is replaced at the next step.
+        anew = FollowerState(cursor=cursor, origin=origin, sweep=sweep)
+        await self._save(lambda _: anew)
 
     async def _jump(self, news: ChainNews) -> bool:
         """Too many blocks to read: everything may have changed."""
@@ -221,36 +248,47 @@ class Follower:
             cursor=self._height,
             tip=news.tip.height,
         )
-        state = replace(self._state, cursor=cursor)
-        await self._save(with_sweep(state, Sweep(SweepKind.GAP, height)))
+        gap = Sweep(SweepKind.GAP, height)
+        await self._save(lambda state: with_sweep(replace(state, cursor=cursor), gap))
         return False
 
     # What the blocks tell
 
     async def _take(self, news: ChainNews) -> None:
         if not news.blocks:
-            await self._save(self._state)
-            return
+            return await self._save(_undoubted)
         last = news.blocks[-1].mark
         wrong = await self._changes.of(news.blocks)
         await self._chain.cache.invalidate(wrong, self._chain.chain_id, last.height)
-        state = replace(self._state, cursor=last)
-        if any(block.has_events for block in news.blocks):
-            state = with_sweep(state, Sweep(SweepKind.DEPOSIT, last.height))
-        await self._save(state)
-        await self._ask_again(wrong, last.height)
+        has_events = any(block.has_events for block in news.blocks)
 
-    async def _sweep(self) -> bool:
-        """Go through one page of what is to be gone through; True: there is nothing left."""
-        sweep = self._state.sweep
-        if sweep is None:
-            return True
+        def taken(state: FollowerState) -> FollowerState:
+            moved = replace(_undoubted(state), cursor=last)
+            if not has_events:
+                return moved
+            return with_sweep(moved, Sweep(SweepKind.DEPOSIT, last.height))
+
+        await self._save(taken)
+        return await self._ask_again(wrong, last.height)
+
+    async def _go_on_walking(self) -> None:
+        """Let a walk go on beside the blocks, and meet how it ended."""
+        if self._walk is not None and self._walk.done():
+            ended, self._walk = self._walk, None
+            await ended
+        if self._walk is None and self._state.sweep is not None:
+            self._walk = asyncio.ensure_future(self._sweep())
+
+    async def _sweep(self) -> None:
+        while (sweep := self._state.sweep) is not None:
+            await self._sweep_page(sweep)
+
+    async def _sweep_page(self, sweep: Sweep) -> None:
         swept = await sweep_page(self._chain, sweep)
-        await self._save(after_page(self._state, swept))
+        await self._save(lambda state: after_page(state, sweep, swept))
         await self._ask_again(swept.wrong, sweep.height)
         if swept.rest is None:
             self._note("follow.swept", kind=sweep.kind.value, block_height=sweep.height)
-        return self._state.sweep is None
 
     async def _ask_again(self, wrong: Sequence[Address], height: BlockHeight) -> None:
         if not wrong:
@@ -261,13 +299,16 @@ class Follower:
 
     # What is kept
 
-    async def _save(self, state: FollowerState, *, ends: bool = False) -> None:
-        now_ms = await self._chain.cursors.save(
-            self._chain.chain_id, self._token, state, tip=self._tip, ends=ends
-        )
-        if now_ms is None:
-            raise LeaseLostError("somebody else follows the chain")
-        self._now_ms, self._state = now_ms, state
+    async def _save(self, change: Change | None = None, *, ends: bool = False) -> None:
+        """Change the state, in the store first; prolong the lease, or end it."""
+        async with self._saving:  # the walk beside the blocks changes it too
+            state = self._state if change is None else change(self._state)
+            now_ms = await self._chain.cursors.save(
+                self._chain.chain_id, self._token, state, tip=self._tip, ends=ends
+            )
+            if now_ms is None:
+                raise LeaseLostError("somebody else follows the chain")
+            self._now_ms, self._state = now_ms, state
 
     async def _load_durably(self) -> tuple[BlockMark, BlockMark] | None:
         try:
@@ -286,7 +327,7 @@ class Follower:
             await self._chain.durable.save(self._chain.chain_id, cursor, origin)
         except RegistryUnavailableError as error:
             self._complain("follow.no_durable_cursor", reason=str(error))
-        await self._save(replace(self._state, durable_height=cursor.height))
+        await self._save(lambda state: replace(state, durable_height=cursor.height))
 
     # What people see
 
@@ -299,3 +340,7 @@ class Follower:
         if now - self._reported.get(event, float("-inf")) >= _REPORT_SECONDS:
             self._reported[event] = now
             _log.warning(event, chain_id=self._chain.chain_id, **fields)
+
+
+def _undoubted(state: FollowerState) -> FollowerState:
+    return replace(state, doubted_at_ms=None)

@@ -13,7 +13,7 @@ from domain.values import Address, AssetId, Fresh
 from runtime.following import FollowedChain
 from tasks.touched import is_older, older
 
-COMPARED_AT_ONCE = 2_000
+COMPARED_AT_ONCE = 400
 """Vaults whose base asset is compared between two looks at the chain: some node requests."""
 
 
@@ -45,8 +45,13 @@ def with_sweep(state: FollowerState, sweep: Sweep) -> FollowerState:
     return replace(state, next_sweep=sweep)
 
 
-def after_page(state: FollowerState, swept: Swept) -> FollowerState:
-    """Return the state after a page: the same walk further on, or the next."""
+def after_page(state: FollowerState, sweep: Sweep, swept: Swept) -> FollowerState:
+    """Return the state after a page of a walk: the same walk further on, or the next.
+
+    A walk that was replaced meanwhile is over.
+    """
+    if state.sweep != sweep:
+        return state
     if swept.rest is not None:
         return replace(state, sweep=swept.rest)
     return replace(state, sweep=state.next_sweep, next_sweep=None)

@@ -36,13 +36,15 @@ class Desk:
     redis: Redis
     node: DevnetServer
     vaults: tuple[Address, ...]
+    followers: list[Follower] = field(default_factory=list)
     refills: list[tuple[tuple[Address, ...], BlockHeight]] = field(default_factory=list)
 
     def follower(self, limits: FollowLimits = LIMITS) -> Follower:
         async def refill(addresses: Sequence[Address], height: BlockHeight) -> None:
             self.refills.append((tuple(addresses), height))
 
-        return Follower(self.runtime.followed(CHAIN_ID), limits, refill)
+        self.followers.append(Follower(self.runtime.followed(CHAIN_ID), limits, refill))
+        return self.followers[-1]
 
     def pay(self, to: Address, amount: int = 1) -> BlockHeight:
         return self.node.chain.transfer(None, to, BASE_ASSET_ID, amount).block_height
@@ -77,7 +79,7 @@ class Desk:
 async def settle(follower: Follower, steps: int = 200) -> None:
     """Step until the follower has nothing more to do for the moment."""
     for _ in range(steps):
-        if await follower.step():
+        if await follower.step() and not follower.walks:
             return
     raise AssertionError("the follower never comes to rest")
 
@@ -102,7 +104,10 @@ async def desk(
     redis = Redis.from_url(server.url())
     await redis.flushall()
     try:
-        yield Desk(runtime, redis, node, user.addresses)
+        made = Desk(runtime, redis, node, user.addresses)
+        yield made
+        for follower in made.followers:
+            await follower.end()
     finally:
         await redis.aclose()
         await runtime.close()

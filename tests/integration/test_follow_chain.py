@@ -411,6 +411,31 @@ async def test_the_status_tells_people_how_far_it_is(at: Desk, follower: Followe
     assert status.seen_at_ms is not None
 
 
+async def test_a_follower_at_the_tip_is_answered_when_the_next_block_is_there(
+    at: Desk, follower: Follower
+) -> None:
+    vault = at.vaults[0]
+    await at.warm(vault)
+    asked = at.node.devnet.log.counts()["total"]
+    waiting = asyncio.ensure_future(follower.step(wait_seconds=20))
+    await asyncio.sleep(0)
+    done, _ = await asyncio.wait({waiting}, timeout=0.3)
+    assert not done
+    at.pay(vault, 4)
+    async with asyncio.timeout(5):
+        assert await waiting
+
+    assert at.node.devnet.log.counts()["total"] == asked + 1
+    assert await at.amount(vault) == 4
+
+
+async def test_a_node_that_has_no_block_in_time_is_well(at: Desk, follower: Follower) -> None:
+    for _ in range(8):
+        assert await follower.step(wait_seconds=0.02)
+
+    assert not at.runtime.followed(CHAIN_ID).reader._pool.endpoints[0].breaker.is_open
+
+
 async def test_a_run_ends_when_it_is_cancelled_and_gives_its_lease_back(at: Desk) -> None:
     vault = at.vaults[0]
     await at.warm(vault)
