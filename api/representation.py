@@ -42,6 +42,14 @@ class Freshness(Answer):
     source: Literal["cache", "node"]
 
 
+class Worth(Answer):
+    """Dollars as en-US text; null: nobody knows, because an asset among them has no price."""
+
+    reserved: str | None
+    total: str | None
+    current: str | None
+
+
 class ReservedCoinsAnswer(Answer):
     """What a vault holds, with what pending transactions will spend of it."""
 
@@ -52,6 +60,7 @@ class ReservedCoinsAnswer(Answer):
     total_balance: list[AssetAmount] = Field(alias="totalBalance")
     reserved_coins: list[AssetAmount] = Field(alias="reservedCoins")
     nfts: list[AssetAmount]
+    worth: Worth = Field(description="What is known of the figures in dollars; never a guess.")
     freshness: Freshness
     partial: bool = Field(description="Something that belongs to the figures is not known.")
     unpriced_assets: list[str] = Field(
@@ -80,16 +89,34 @@ class AllocationPredicate(Answer):
     amount_in_usd: float | None = Field(
         alias="amountInUSD", description="null: nothing is known about this vault."
     )
+    worth_in_usd: float | None = Field(
+        alias="worthInUSD",
+        description="The same; null also when an asset, or what is reserved, is of unknown worth.",
+    )
     freshness: Freshness
 
 
 class AllocationAnswer(Answer):
-    """How money is spread over assets and vaults."""
+    """How money is spread over assets and vaults.
+
+    The totals are over all vaults, the list may be shorter: what is not fresh among those that it
+    does not show is in the counts.
+    """
 
     data: list[AllocationRow]
     total_amount_in_usd: float = Field(alias="totalAmountInUSD")
     predicates: list[AllocationPredicate]
+    total_worth_in_usd: float | None = Field(
+        alias="totalWorthInUSD",
+        description="The total; null when anything that adds to it is unknown.",
+    )
     partial: bool = Field(description="A vault or a reservation is not known: totals lack it.")
+    missing_vaults: int = Field(
+        alias="missingVaults", description="Nothing is known about so many."
+    )
+    stale_vaults: int = Field(
+        alias="staleVaults", description="Of so many the last known balances are in the totals."
+    )
     unpriced_assets: list[str] = Field(
         alias="unpricedAssets", description="Held, but of unknown worth: counted as 0 above."
     )

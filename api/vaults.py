@@ -15,11 +15,12 @@ from api.representation import (
     AllocationPredicate,
     AllocationRow,
     ReservedCoinsAnswer,
+    Worth,
     asset_amounts,
     freshness_of,
 )
 from domain.ports import BalanceReader, Served, Source
-from domain.values import Address, Balance, Missing
+from domain.values import Address, Balance, Missing, Stale
 from registry.records import PredicateRecord, Reservation
 
 _NOTHING_KNOWN = "No balances are known yet and no node has answered in time."
@@ -72,6 +73,7 @@ def reserved_coins_answer(vault: Vault, pricing: Pricing) -> ReservedCoinsAnswer
         total_balance=asset_amounts(holdings.total),
         reserved_coins=asset_amounts(holdings.reserved),
         nfts=asset_amounts(holdings.nfts),
+        worth=_worth(holdings, vault, pricing),
         freshness=freshness_of(vault.served),
         partial=vault.reservation.unreadable > 0,
         unpriced_assets=pricing.unpriced((*holdings.total, *holdings.reserved)),
@@ -92,12 +94,17 @@ def allocation_answer(vaults: Sequence[Vault], pricing: Pricing, limit: int) -> 
     spendable = [h.current if h is not None else () for h in holdings]
     allocation = allocate(spendable, pricing)
     everything = tuple(balance for balances in spendable for balance in balances)
+    partial = len(known) < len(vaults) or any(v.reservation.unreadable for v in vaults)
+    unpriced = pricing.unpriced(everything)
     return AllocationAnswer(
         data=_rows(allocation),
         total_amount_in_usd=allocation.total,
-        predicates=_ranked(vaults, allocation)[:limit],
-        partial=len(known) < len(vaults) or any(v.reservation.unreadable for v in vaults),
-        unpriced_assets=pricing.unpriced(everything),
+        predicates=_ranked(vaults, allocation, spendable, pricing)[:limit],
+        total_worth_in_usd=None if partial or unpriced else allocation.total,
+        partial=partial,
+        missing_vaults=len(vaults) - len(known),
+        stale_vaults=sum(isinstance(vault.served.answer, Stale) for vault in vaults),
+        unpriced_assets=unpriced,
         quotes_age_seconds=pricing.age_seconds,
     )
 
@@ -113,6 +120,21 @@ def _holdings(vault: Vault, pricing: Pricing) -> Holdings | None:
     return split_holdings(vault.balances, vault.reservation.coins, pricing)
 
 
+def _worth(holdings: Holdings, vault: Vault, pricing: Pricing) -> Worth:
+    """Return the dollar figures that are known; an unreadable draft hides what is reserved."""
+
+    def known(balances: Sequence[Balance]) -> str | None:
+        unpriced = pricing.unpriced(balances)
+        return None if unpriced else dollar_text(pricing.total(balances))
+
+    drafts_known = vault.reservation.unreadable == 0
+    return Worth(
+        reserved=known(holdings.reserved) if drafts_known else None,
+        total=known(holdings.total),
+        current=known(holdings.current) if drafts_known else None,
+    )
+
+
 def _rows(allocation: Allocation) -> list[AllocationRow]:
     return [
         AllocationRow(
@@ -125,7 +147,12 @@ def _rows(allocation: Allocation) -> list[AllocationRow]:
     ]
 
 
-def _ranked(vaults: Sequence[Vault], allocation: Allocation) -> list[AllocationPredicate]:
+def _ranked(
+    vaults: Sequence[Vault],
+    allocation: Allocation,
+    spendable: Sequence[Sequence[Balance]],
+    pricing: Pricing,
+) -> list[AllocationPredicate]:
     """Sort by worth, the greatest first; what nobody knows comes last."""
     entries = [
         AllocationPredicate(
@@ -135,10 +162,18 @@ def _ranked(vaults: Sequence[Vault], allocation: Allocation) -> list[AllocationP
             members=vault.record.members,
             min_signers=vault.record.minimum_signers,
             amount_in_usd=None if vault.balances is None else worth,
+            worth_in_usd=worth if _is_known(vault, balances, pricing) else None,
             freshness=freshness_of(vault.served),
         )
-        for vault, worth in zip(vaults, allocation.by_vault, strict=True)
+        for vault, worth, balances in zip(vaults, allocation.by_vault, spendable, strict=True)
     ]
     return sorted(
         entries, key=lambda e: -1.0 if e.amount_in_usd is None else e.amount_in_usd, reverse=True
     )
+
+
+def _is_known(vault: Vault, spendable: Sequence[Balance], pricing: Pricing) -> bool:
+    """Tell whether balances, reservations and prices are all known."""
+    if vault.balances is None or vault.reservation.unreadable:
+        return False
+    return not pricing.unpriced(spendable)

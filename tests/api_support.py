@@ -156,9 +156,8 @@ _template: list[bytes] = []
 
 
 async def _prepare(database_url: str) -> None:
-    """Create Bako's tables; in SQLite once, and every later test gets a copy."""
+    """Copy Bako's tables, created once, into a new SQLite file; PostgreSQL's are there."""
     if not database_url.startswith("sqlite"):
-        await create_schema(database_url)
         return
     path = Path(database_url.removeprefix("sqlite:///"))
     if not _template:

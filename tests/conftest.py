@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 
@@ -25,6 +26,22 @@ def cache_server() -> Iterator[EmbeddedServer]:
     server = EmbeddedServer.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL database with Bako's tables for the whole session; tests add users of theirs."""
+    from tests import databases  # only those who ask for it pay for the import
+
+    require(asyncio.run(databases.postgres_answers()), "PostgreSQL")
+    with asyncio.Runner() as runner:
+        database = databases.fresh_postgres()
+        url = runner.run(database.__aenter__())
+        try:
+            runner.run(databases.create_schema(url))
+            yield url
+        finally:
+            runner.run(database.__aexit__(None, None, None))
 
 
 @pytest.fixture(scope="session")

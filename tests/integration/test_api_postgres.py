@@ -10,8 +10,7 @@ from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from supervisor.valkey import EmbeddedServer
 from tests.api_support import CHAIN_ID, ETH, OTHER, open_world
-from tests.conftest import require
-from tests.databases import bytes32, coin, fresh_postgres, postgres_answers
+from tests.databases import bytes32, coin
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +20,9 @@ def node() -> Iterator[DevnetServer]:
 
 
 async def test_a_session_row_a_vault_and_its_reserved_coins_are_found(
-    cache_server: EmbeddedServer, node: DevnetServer
+    cache_server: EmbeddedServer, node: DevnetServer, postgres_url: str
 ) -> None:
-    require(await postgres_answers(), "PostgreSQL")
-    async with fresh_postgres() as url, open_world(cache_server.url(), url, node) as world:
+    async with open_world(cache_server.url(), postgres_url, node) as world:
         user, stranger = await world.database.add_user(), await world.database.add_user()
         address = bytes32()
         predicate_id = await world.database.add_predicate(
@@ -50,10 +48,9 @@ async def test_a_session_row_a_vault_and_its_reserved_coins_are_found(
 
 
 async def test_a_token_of_the_table_signs_in(
-    cache_server: EmbeddedServer, node: DevnetServer
+    cache_server: EmbeddedServer, node: DevnetServer, postgres_url: str
 ) -> None:
-    require(await postgres_answers(), "PostgreSQL")
-    async with fresh_postgres() as url, open_world(cache_server.url(), url, node) as world:
+    async with open_world(cache_server.url(), postgres_url, node) as world:
         user = await world.database.add_user()
         await world.database.add_token(user)
         headers = {"Authorization": user.token, "signeraddress": user.address}

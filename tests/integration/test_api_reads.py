@@ -13,6 +13,7 @@ import pytest
 
 from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
+from domain.networks import Network
 from supervisor.ports import free_port
 from supervisor.valkey import EmbeddedServer
 from tests.api_support import (
@@ -28,7 +29,7 @@ from tests.api_support import (
     open_world,
     started,
 )
-from tests.databases import bytes32, coin
+from tests.databases import bytes32, coin, utc_now
 
 PRICES = {ETH: "2500.5", USDC: "1.005", FUEL: "0.011", OTHER: "3"}
 UNITS = {ETH: 9, USDC: 6, FUEL: 9, OTHER: 8}
@@ -41,14 +42,24 @@ def node() -> Iterator[DevnetServer]:
 
 
 @pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path}/bako.sqlite3"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
 async def world(
-    cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
+    database_url: str, cache_server: EmbeddedServer, node: DevnetServer
 ) -> AsyncIterator[World]:
-    database_url = f"sqlite:///{tmp_path}/bako.sqlite3"
     async with open_world(cache_server.url(), database_url, node) as world:
         yield world
 
 
+on_both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@on_both_databases
 async def test_reserved_coins_have_bakos_shape_and_figures(world: World) -> None:
     user, address = await world.database.add_user(), bytes32()
     predicate_id = await world.database.add_predicate(user, predicate_address=address)
@@ -92,6 +103,8 @@ async def test_reserved_coins_have_bakos_shape_and_figures(world: World) -> None
     }
     assert body["nfts"] == [{"assetId": NFT, "amount": "0x1"}]
     assert body["unpricedAssets"] == [NFT]
+    # What has a price is worth as much as Bako says; with the NFT in it nobody knows.
+    assert body["worth"] == {"reserved": "2,500.50", "total": None, "current": "2,502.51"}
     assert body["partial"] is False
     assert 0 <= body["quotesAgeSeconds"] < 60
     assert body["freshness"].items() >= {"state": "fresh", "reason": None, "source": "node"}.items()
@@ -101,6 +114,7 @@ async def test_reserved_coins_have_bakos_shape_and_figures(world: World) -> None
     assert again["totalBalance"] == body["totalBalance"]
 
 
+@on_both_databases
 @pytest.mark.parametrize(
     "path",
     [
@@ -121,14 +135,19 @@ async def test_a_vault_of_somebody_else_looks_like_none_on_every_path(
 
     foreign = await world.get(path.format(predicate_id), headers)
     absent = await world.get(path.format(uuid4()), headers)
+    deleted = await world.get(
+        path.format(await world.database.add_predicate(stranger, deleted_at=utc_now())), headers
+    )
     own = await world.get(path.format(predicate_id), await world.sign_in(owner))
 
     assert own.status_code == 200
-    assert foreign.status_code == absent.status_code == 404
-    assert foreign.content == absent.content
+    assert foreign.status_code == absent.status_code == deleted.status_code == 404
+    assert foreign.content == absent.content == deleted.content
+    assert foreign.headers == absent.headers == deleted.headers
     assert foreign.headers["content-type"] == "application/problem+json"
 
 
+@on_both_databases
 async def test_allocation_shows_three_assets_and_the_others_and_cuts_only_the_list(
     world: World,
 ) -> None:
@@ -169,12 +188,16 @@ async def test_allocation_shows_three_assets_and_the_others_and_cuts_only_the_li
         "members": 2,
         "minSigners": 2,
         "amountInUSD": 2501.505,
+        "worthInUSD": 2501.505,
         "freshness": first["freshness"],
     }
     assert second["id"] == ids[1]
+    assert body["totalWorthInUSD"] == body["totalAmountInUSD"]
+    assert (body["missingVaults"], body["staleVaults"]) == (0, 0)
     assert body["partial"] is False
 
 
+@on_both_databases
 async def test_a_user_without_vaults_has_an_empty_allocation(world: World) -> None:
     user = await world.database.add_user()
     body = (await world.get("/user/allocation", await world.sign_in(user))).json()
@@ -182,6 +205,7 @@ async def test_a_user_without_vaults_has_an_empty_allocation(world: World) -> No
     assert body["partial"] is False
 
 
+@on_both_databases
 async def test_a_vault_that_nobody_can_read_makes_totals_partial_and_never_counts_as_zero(
     world: World,
 ) -> None:
@@ -197,6 +221,8 @@ async def test_a_vault_that_nobody_can_read_makes_totals_partial_and_never_count
 
     assert body["partial"] is True
     assert body["totalAmountInUSD"] == 2500.5
+    assert body["totalWorthInUSD"] is None
+    assert (body["missingVaults"], body["staleVaults"]) == (1, 0)
     [known, unknown] = body["predicates"]
     assert (known["amountInUSD"], known["freshness"]["state"]) == (2500.5, "fresh")
     assert (unknown["amountInUSD"], unknown["freshness"]["state"]) == (None, "missing")
@@ -204,16 +230,77 @@ async def test_a_vault_that_nobody_can_read_makes_totals_partial_and_never_count
     assert alone.headers["retry-after"] == "1"
 
 
+async def test_an_unknown_price_makes_our_values_unknown_and_bakos_stay_as_they_are(
+    world: World,
+) -> None:
+    user, (priced, mixed) = await world.database.add_user(), (bytes32(), bytes32())
+    await world.database.add_predicate(user, predicate_address=priced)
+    predicate_id = await world.database.add_predicate(user, predicate_address=mixed)
+    world.give(priced, {ETH: 10**9})
+    world.give(mixed, {ETH: 2 * 10**9, LAST: 7})
+    await world.quote(PRICES, UNITS)
+    headers = await world.sign_in(user)
+
+    everything = (await world.get("/user/allocation", headers)).json()
+    vault = (await world.get(f"/predicate/reserved-coins/{predicate_id}", headers)).json()
+
+    assert everything["totalAmountInUSD"] == 7501.5
+    assert everything["totalWorthInUSD"] is None
+    assert everything["partial"] is False
+    assert [p["amountInUSD"] for p in everything["predicates"]] == [5001.0, 2500.5]
+    assert [p["worthInUSD"] for p in everything["predicates"]] == [None, 2500.5]
+    assert everything["unpricedAssets"] == vault["unpricedAssets"] == [LAST]
+    assert (vault["totalBalanceUSD"], vault["currentBalanceUSD"]) == ("5,001.00", "5,001.00")
+    assert vault["worth"] == {"reserved": "0.00", "total": None, "current": None}
+
+
+async def test_vaults_that_the_list_does_not_show_still_mark_the_total(world: World) -> None:
+    user = await world.database.add_user()
+    addresses = [bytes32() for _ in range(3)]
+    for address in addresses:
+        await world.database.add_predicate(user, predicate_address=address)
+        world.give(address, {ETH: 10**9})
+    await world.database.add_predicate(user, predicate_address="0xbroken")
+    await world.quote(PRICES, UNITS)
+    headers = await world.sign_in(user)
+    await world.get("/user/allocation", headers)
+    await world.internal("/cache/invalidate", {"addresses": addresses[1:]})
+    nowhere = Network(CHAIN_ID, "mainnet", (f"http://127.0.0.1:{free_port()}/v1/graphql",))
+    settings = world.settings.model_copy(
+        update={"fuel_networks": (nowhere,), "read_wait_seconds": 0.3}
+    )
+
+    async with started(settings, world.publisher) as client:
+        body = (await client.get("/user/allocation?limit=1", headers=headers)).json()
+
+    assert body["totalAmountInUSD"] == 3 * 2500.5
+    assert len(body["predicates"]) == 1
+    assert (body["partial"], body["missingVaults"], body["staleVaults"]) == (True, 1, 2)
+    assert body["totalWorthInUSD"] is None
+
+
+@on_both_databases
 async def test_a_draft_that_cannot_be_read_makes_the_answer_partial(world: World) -> None:
     user = await world.database.add_user()
     predicate_id = await world.database.add_predicate(user)
     await world.database.add_transaction(predicate_id, "odd", network_url=world.network_url)
     headers = await world.sign_in(user)
 
-    for path in (f"/predicate/reserved-coins/{predicate_id}", "/user/allocation"):
-        assert (await world.get(path, headers)).json()["partial"] is True
+    paths = (
+        f"/predicate/reserved-coins/{predicate_id}",
+        f"/predicate/{predicate_id}/allocation",
+        "/user/allocation",
+    )
+    vault, *allocations = [(await world.get(path, headers)).json() for path in paths]
+
+    assert vault["partial"] is True
+    assert vault["worth"] == {"reserved": None, "total": "0.00", "current": None}
+    for body in allocations:
+        assert (body["partial"], body["totalWorthInUSD"]) == (True, None)
+        assert [p["worthInUSD"] for p in body["predicates"]] == [None]
 
 
+@on_both_databases
 async def test_a_session_of_the_table_serves_when_redis_has_none(world: World) -> None:
     user = await world.database.add_user()
     await world.database.add_token(user)
@@ -246,6 +333,7 @@ async def test_a_session_that_is_over_or_odd_is_none(world: World, changes: dict
     assert user.token not in answer.text
 
 
+@on_both_databases
 async def test_a_token_that_is_over_in_the_table_is_none(world: World) -> None:
     user = await world.database.add_user()
     await world.database.add_token(user, lasts=timedelta(seconds=-1))
@@ -335,6 +423,7 @@ async def test_a_node_that_is_down_gives_the_last_known_marked_stale_or_503(
     assert "geheim" not in ready.text + stale.text + missing.text
 
 
+@on_both_databases
 async def test_without_redis_the_node_answers_and_the_answer_says_so(world: World) -> None:
     user, address = await world.database.add_user(), bytes32()
     predicate_id = await world.database.add_predicate(user, predicate_address=address)
@@ -433,6 +522,7 @@ async def test_unknown_paths_and_methods_are_problems_too(world: World) -> None:
     assert {a.headers["content-type"] for a in wrong} == {"application/problem+json"}
 
 
+@on_both_databases
 async def test_a_service_with_a_key_reads_any_vault_of_the_network_that_it_names(
     world: World,
 ) -> None:
