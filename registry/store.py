@@ -32,7 +32,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Registry:
-    """Bako's database, read only. One per event loop; ``await close()`` at the end.
+    """Bako's database. One per event loop; ``await close()`` at the end.
+
+    Bako's tables are read only; what is written is our own (`registry.follower`).
 
     Every method raises `RegistryUnavailableError` when the database does not answer.
 
