@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 JITTER = 0.1
 """A fresh life is cut by up to this part, so that vaults warmed together do not end together."""
 
+PROBATION_SECONDS = 10.0
+"""How long a node may lag: several of Fuel's blocks of one second."""
+
+PROBATION_FRESH_SECONDS = 5.0
+"""How long a lagging node's old answer is served, when no height tells it from a new one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lives:
@@ -22,6 +28,8 @@ class Lives:
         hot_life_seconds: how long after its last read a predicate stays hot.
         refresh_ahead_seconds: how long before its end of fresh life a snapshot is due.
         jitter: part of the fresh life that is cut at random.
+        probation_seconds: how long after an invalidation without a height a fetch is on probation.
+        probation_fresh_seconds: fresh life of what was fetched on probation.
     """
 
     fresh_seconds: float
@@ -32,6 +40,8 @@ class Lives:
     hot_life_seconds: float
     refresh_ahead_seconds: float
     jitter: float = JITTER
+    probation_seconds: float = PROBATION_SECONDS
+    probation_fresh_seconds: float = PROBATION_FRESH_SECONDS
     chance: random.Random = field(default_factory=random.Random, repr=False)
 
     def draw_fresh_ms(self) -> int:
@@ -42,6 +52,16 @@ class Lives:
     def ahead_ms(self, fresh_ms: int) -> int:
         """Return how long before the end it is due: never more than half of its life."""
         return min(int(self.refresh_ahead_seconds * 1000), fresh_ms // 2)
+
+    @property
+    def probation_ms(self) -> int:
+        """Return how long after an invalidation without a height a fetch is on probation."""
+        return milliseconds(self.probation_seconds)
+
+    @property
+    def probation_fresh_ms(self) -> int:
+        """Return the longest fresh life of what was fetched on probation."""
+        return milliseconds(self.probation_fresh_seconds)
 
     @property
     def soft_ms(self) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cache.checks import check_invalidation, check_lease_permits
-from cache.lives import Lives
+from cache.lives import PROBATION_FRESH_SECONDS, PROBATION_SECONDS, Lives
 from cache.memory_hot import Look, MemoryHotSet
 from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import (
@@ -47,6 +47,7 @@ class _Entry:
     generation: int = 0
     published_generation: int = 0
     minimum: BlockHeight = 0
+    probation_until: float = 0
     upper: BlockHeight = 0
     version: int = 0
     token: str | None = None
@@ -78,6 +79,8 @@ class MemoryBalanceCache:
         hot_life_seconds: float = 3_600,
         refresh_ahead_seconds: float = 60,
         jitter: float = 0,
+        probation_seconds: float = PROBATION_SECONDS,
+        probation_fresh_seconds: float = PROBATION_FRESH_SECONDS,
     ) -> None:
         self._clock = clock
         self._chain_ids = tuple(chain_ids)
@@ -90,6 +93,8 @@ class MemoryBalanceCache:
             hot_life_seconds=hot_life_seconds,
             refresh_ahead_seconds=refresh_ahead_seconds,
             jitter=jitter,
+            probation_seconds=probation_seconds,
+            probation_fresh_seconds=probation_fresh_seconds,
         )
         self._entries: dict[tuple[ChainId, Address], _Entry] = {}
         self.schedule = MemoryHotSet(clock, self._lives, self._look)
@@ -181,6 +186,8 @@ class MemoryBalanceCache:
             entry = self._entry(chain, address)
             entry.generation += 1
             entry.minimum = max(entry.minimum, height or 0)
+            if height is None:
+                entry.probation_until = self._now() + self._lives.probation_ms
             entry.fresh = False
             entry.end_lease()
             self.schedule.reschedule(chain, address, self._now())
@@ -284,6 +291,8 @@ class MemoryBalanceCache:
         if snapshot.height < entry.upper:
             return PublishOutcome.OLDER_THAN_STORED
         fresh_ms = self._lives.draw_fresh_ms()
+        if entry.probation_until > now:  # it may be a lagging node's old answer
+            fresh_ms = min(fresh_ms, self._lives.probation_fresh_ms)
         ahead_ms = self._lives.ahead_ms(fresh_ms)
         entry.version += 1
         entry.last_known = StoredSnapshot(snapshot, int(now), entry.version)

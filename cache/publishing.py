@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from cache import keys as names
 from cache.checks import check_invalidation, check_lease_permits
@@ -18,6 +19,13 @@ CHANGES_LENGTH = 10_000
 """About how many changes the stream keeps."""
 
 
+class Published(NamedTuple):
+    """What became of a publish, and when the snapshot is due for a refresh, if it was stored."""
+
+    outcome: PublishOutcome
+    due_in_ms: int = 0
+
+
 class Publishing:
     """Runs the scripts that change what readers see; many predicates in one round trip."""
 
@@ -29,17 +37,15 @@ class Publishing:
         self._lives = lives
         self._chain_ids = tuple(chain_ids)
 
-    async def publish(
-        self, leased: Sequence[tuple[Lease, Snapshot]]
-    ) -> dict[Address, PublishOutcome]:
+    async def publish(self, leased: Sequence[tuple[Lease, Snapshot]]) -> dict[Address, Published]:
         """Store each snapshot if its lease still permits it."""
         for lease, snapshot in leased:
             check_lease_permits(lease, snapshot)
         calls = [self._publish_call(lease, snapshot) for lease, snapshot in leased]
         answers = await self._commands.run("publish", calls)
         return {
-            lease.address: PublishOutcome(answer[0].decode())
-            for (lease, _), answer in zip(leased, answers, strict=True)
+            lease.address: Published(PublishOutcome(outcome.decode()), *due_in_ms)
+            for (lease, _), (outcome, _, *due_in_ms) in zip(leased, answers, strict=True)
         }
 
     def _publish_call(self, lease: Lease, snapshot: Snapshot) -> ScriptCall:
@@ -77,6 +83,7 @@ class Publishing:
             len(others),
             CHANGES_LENGTH,
             self._lives.keep_ms,
+            self._lives.probation_fresh_ms,
         )
 
     async def invalidate(
@@ -114,6 +121,7 @@ class Publishing:
             CHANGES_LENGTH,
             self._lives.keep_ms,
             int(not self._keys.hash_tags),
+            self._lives.probation_ms,
             *chains,
         )
 

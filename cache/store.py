@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from redis.asyncio import Redis
@@ -13,13 +14,20 @@ from cache.counters import Counters
 from cache.hot import HotSet
 from cache.keys import Keys
 from cache.leases import Leases
-from cache.lives import JITTER, Lives, milliseconds
-from cache.publishing import Publishing
+from cache.lives import (
+    JITTER,
+    PROBATION_FRESH_SECONDS,
+    PROBATION_SECONDS,
+    Lives,
+    milliseconds,
+)
+from cache.local_copy import CopiedReading, LocalCopy
+from cache.publishing import Published, Publishing
 from cache.reading import Reading
 from cache.refresh_schedule import RedisRefreshSchedule
 from cache.statistics import Statistics
 from cache.waiting import Endings, wait_until_ended
-from domain.errors import CacheUnavailableError
+from domain.errors import CacheUnavailableError, ConfigurationError
 from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import Address, BlockHeight, ChainId, ReadAnswer, Snapshot
 
@@ -49,11 +57,20 @@ class RedisBalanceCache:
         refresh_ahead_seconds: float = 60,
         hash_tags: bool = False,
         jitter: float = JITTER,
+        probation_seconds: float = PROBATION_SECONDS,
+        probation_fresh_seconds: float = PROBATION_FRESH_SECONDS,
         foreign_skew_seconds: float = FOREIGN_SKEW_SECONDS,
+        copied_vaults: int = 0,
         commands: Commands | None = None,
         clock: ServerClock | None = None,
     ) -> None:
-        """`commands` and `clock` are the seams where the coherence check steps in between."""
+        """`commands` and `clock` are the seams where the coherence check steps in between.
+
+        ``copied_vaults`` is how many predicates are copied into this process; 0: no copy.
+
+        Raises:
+            ConfigurationError: a copy of a cluster, of what Sentinels name, or with hash tags.
+        """
         self._client = client
         lives = Lives(
             fresh_seconds=fresh_seconds,
@@ -64,17 +81,24 @@ class RedisBalanceCache:
             hot_life_seconds=hot_life_seconds,
             refresh_ahead_seconds=refresh_ahead_seconds,
             jitter=jitter,
+            probation_seconds=probation_seconds,
+            probation_fresh_seconds=probation_fresh_seconds,
         )
         commands, keys = commands or Commands(client), Keys(hash_tags)
         self._keys, self._lives, self._chain_ids = keys, lives, tuple(chain_ids)
         self.counters = Counters()
-        self._reading = Reading(
+        clock = clock or ServerClock()
+        reading = Reading(
             commands,
             keys,
-            clock or ServerClock(),
+            clock,
             self.counters,
             foreign_skew_ms=milliseconds(foreign_skew_seconds),
         )
+        self._copy = _copy_of(client, copied_vaults, hash_tags=hash_tags)
+        self._reading: Reading | CopiedReading = reading
+        if self._copy is not None:
+            self._reading = CopiedReading(reading, self._copy, clock, self.counters)
         self._leases = Leases(commands, keys, lives)
         self._publishing = Publishing(commands, keys, lives, chain_ids)
         self._endings = Endings(client)
@@ -111,10 +135,11 @@ class RedisBalanceCache:
         Raises:
             InvalidValueError: a snapshot of another predicate or chain than its lease.
         """
-        with self._errors_counted():
-            outcomes = await self._publishing.publish(leased)
+        with self._errors_counted(), self._forgotten(lease.address for lease, _ in leased):
+            published = await self._publishing.publish(leased)
         if self._keys.hash_tags:
-            await self._put_off(leased, outcomes)
+            await self._put_off(leased, published)
+        outcomes = {address: one.outcome for address, one in published.items()}
         for outcome in outcomes.values():
             self.counters.count(outcome.value)
         return outcomes
@@ -122,16 +147,16 @@ class RedisBalanceCache:
     async def _put_off(
         self,
         leased: Sequence[tuple[Lease, Snapshot]],
-        outcomes: Mapping[Address, PublishOutcome],
+        published: Mapping[Address, Published],
     ) -> None:
-        for chain_id in {lease.chain_id for lease, _ in leased}:
-            published = [
-                lease.address
-                for lease, _ in leased
-                if lease.chain_id == chain_id
-                and outcomes[lease.address] is PublishOutcome.PUBLISHED
-            ]
-            await self._hot.reschedule((chain_id,), published, self._lives.soft_ms)
+        due: defaultdict[tuple[ChainId, int], list[Address]] = defaultdict(list)
+        for lease, _ in leased:
+            outcome, due_in_ms = published[lease.address]
+            if outcome is PublishOutcome.PUBLISHED:
+                soonest = min(due_in_ms, self._lives.soft_ms)  # one time for all but a few
+                due[lease.chain_id, soonest].append(lease.address)
+        for (chain_id, due_in_ms), addresses in due.items():
+            await self._hot.reschedule((chain_id,), addresses, due_in_ms)
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back unused; another's lease is never touched."""
@@ -154,7 +179,7 @@ class RedisBalanceCache:
         Raises:
             InvalidValueError: a height without a chain id, or one that no chain can have.
         """
-        with self._errors_counted():
+        with self._errors_counted(), self._forgotten(addresses):
             await self._publishing.invalidate(addresses, chain_id, height)
         if self._keys.hash_tags:
             chains = self._chain_ids if chain_id is None else (chain_id,)
@@ -165,7 +190,8 @@ class RedisBalanceCache:
 
     async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
         """Forget snapshots, fresh and last known; returns how many keys went."""
-        return await self._publishing.clear(addresses, chain_id)
+        with self._forgotten(addresses):
+            return await self._publishing.clear(addresses, chain_id)
 
     async def clear_invalidation(
         self, addresses: Sequence[Address], chain_id: ChainId | None = None
@@ -197,7 +223,26 @@ class RedisBalanceCache:
             self.counters.count("unavailable")
             raise
 
+    @contextmanager
+    def _forgotten(self, addresses: Iterable[Address]) -> Iterator[None]:
+        """Whatever comes of the change, the next read in this process is not from the copy."""
+        try:
+            yield
+        finally:
+            if self._copy is not None:
+                self._copy.forget(addresses)
+
     async def aclose(self) -> None:
-        """End the subscription and close the client."""
+        """End the copy and the subscription, and close the client."""
+        if self._copy is not None:
+            await self._copy.aclose()
         await self._endings.close()
         await self._client.aclose()
+
+
+def _copy_of(client: Redis, vaults: int, *, hash_tags: bool) -> LocalCopy | None:
+    if not vaults:
+        return None
+    if hash_tags:
+        raise ConfigurationError("LOCAL_COPY: does not go with REDIS_HASH_TAGS")
+    return LocalCopy(client, most_vaults=vaults)

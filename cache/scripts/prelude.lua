@@ -7,6 +7,7 @@
 --   upper                 upper bound of the height of the last publish
 --   version               counts publishes
 --   invalidated_at        Redis time of the last invalidation, ms
+--   probation_until       Redis time until which a publish has a short fresh life only, ms
 --   lease_token, lease_deadline, lease_epoch                the lease, and the history it began in
 --   lease_chain_flag, lease_global_flag, lease_value        what a foreign writer had left then
 --

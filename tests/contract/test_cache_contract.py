@@ -26,6 +26,7 @@ from tests.cache_support import (
     redis_cache,
     snapshot,
 )
+from tests.copy_support import eagerly_copied_cache
 
 Make = Callable[..., Harness]
 ALICE, BOB = address(1), address(2)
@@ -37,7 +38,7 @@ def make_in_memory() -> Make:
     return lambda **lives: Harness(MemoryBalanceCache(clock, **lives), clock.step)
 
 
-@pytest.fixture(params=["redis", "hash tags", "memory"])
+@pytest.fixture(params=["redis", "hash tags", "local copy", "memory"])
 async def make(request: pytest.FixtureRequest, cache_server: EmbeddedServer) -> AsyncIterator[Make]:
     if request.param == "memory":
         yield request.getfixturevalue("make_in_memory")
@@ -46,7 +47,8 @@ async def make(request: pytest.FixtureRequest, cache_server: EmbeddedServer) -> 
     client = await empty_client(cache_server)
 
     def build(**lives: Any) -> Harness:
-        cache = redis_cache(client, hash_tags=request.param == "hash tags", **lives)
+        make_one = eagerly_copied_cache if request.param == "local copy" else redis_cache
+        cache = make_one(client, hash_tags=request.param == "hash tags", **lives)
         caches.append(cache)
         return Harness(cache, lambda: None)
 
@@ -257,6 +259,80 @@ async def test_heights_never_go_back(make: Make) -> None:
     assert lease.required_height == 32
     assert outcomes[ALICE] is PublishOutcome.OLDER_THAN_STORED
     assert (await harness.read(ALICE)).stored.snapshot.balances[0].amount == 2
+
+
+async def test_after_an_invalidation_without_a_height_a_refill_is_on_probation(make: Make) -> None:
+    """It may be a lagging node's old answer: nothing tells it from a new one."""
+    harness = make(probation_fresh_seconds=0.3)
+    await harness.put(snapshot(ALICE, 1))
+    await harness.cache.invalidate([ALICE], MAINNET)
+    await harness.put(snapshot(ALICE, 1))
+    assert await harness.is_fresh(ALICE), "nobody waits longer for it"
+
+    async def is_due() -> bool:
+        answer = await harness.read(ALICE)
+        return isinstance(answer, Stale) or answer.due
+
+    async def is_stale() -> bool:
+        return isinstance(await harness.read(ALICE), Stale)
+
+    await harness.until(is_due)
+    await harness.until(is_stale)
+    assert (await harness.read(ALICE)).reason is StaleReason.EXPIRED
+
+
+async def test_a_hot_predicate_on_probation_is_due_within_its_short_life(make: Make) -> None:
+    harness = make(probation_fresh_seconds=0.3)
+    await harness.cache.mark_read(MAINNET, [ALICE])
+    await harness.cache.invalidate([ALICE], MAINNET)
+    await harness.put(snapshot(ALICE))
+
+    async def is_due() -> bool:
+        return list(await harness.cache.due(MAINNET, 10)) == [ALICE]
+
+    assert not await is_due()
+    await harness.until(is_due)
+
+
+async def test_probation_ends(make: Make) -> None:
+    harness = make(probation_seconds=0.3, probation_fresh_seconds=0.05)
+    await harness.cache.invalidate([ALICE], MAINNET)
+
+    async def stays_fresh() -> bool:
+        await harness.put(snapshot(ALICE))
+        for _ in range(10):
+            harness.pass_time()
+            await asyncio.sleep(0.01)
+        return await harness.is_fresh(ALICE)
+
+    await harness.until(stays_fresh)
+
+
+@pytest.mark.parametrize("height", [0, 6])
+async def test_with_a_height_there_is_no_probation(make: Make, height: int) -> None:
+    harness = make(probation_fresh_seconds=0.001)
+    await harness.cache.invalidate([ALICE], MAINNET, height)
+    await harness.cache.invalidate([ALICE], TESTNET)
+
+    await harness.put(snapshot(ALICE, height=height))
+    harness.pass_time()
+
+    assert await harness.is_fresh(ALICE)
+
+
+async def test_a_height_of_a_later_invalidation_does_not_end_the_probation_of_an_earlier_one(
+    make: Make,
+) -> None:
+    """Messages come in any order: the height may be that of an earlier block."""
+    harness = make(probation_fresh_seconds=0.02)
+    await harness.cache.invalidate([ALICE], MAINNET)
+    await harness.cache.invalidate([ALICE], MAINNET, 5)
+    await harness.put(snapshot(ALICE, height=5))
+
+    async def is_stale() -> bool:
+        return isinstance(await harness.read(ALICE), Stale)
+
+    await harness.until(is_stale)
 
 
 async def test_heights_of_different_chains_are_never_compared(make: Make) -> None:
