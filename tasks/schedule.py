@@ -32,7 +32,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     return {
         **_refreshes(settings),
         **_lost_messages(),
-        **(_followers(settings) if settings.follow_enabled else {}),
+        **(_followers(settings) if _follows(settings) else {}),
         **(_prices(settings) if settings.price_source is not None else {}),
     }
 
@@ -58,6 +58,10 @@ def _lost_messages() -> dict[str, dict[str, Any]]:
             "options": {"queue": Queue.INVALIDATION.value, "expires": _LOST_LOOK_SECONDS},
         }
     }
+
+
+def _follows(settings: Settings) -> bool:
+    return settings.follow_enabled and settings.enable_balance_cache
 
 
 def _followers(settings: Settings) -> dict[str, dict[str, Any]]:

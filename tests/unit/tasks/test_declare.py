@@ -101,3 +101,13 @@ def test_beat_asks_for_each_network_with_an_expiry() -> None:
     assert sorted(entry["args"] for entry in entries.values()) == [(0,), (9889,)]
     assert {entry["schedule"] for entry in entries.values()} == {7}
     assert {entry["options"]["expires"] for entry in entries.values()} == {7}
+
+
+def test_beat_asks_for_a_follower_of_each_network_unless_nobody_is_to_follow() -> None:
+    def chains(settings: Settings) -> list[tuple[int]]:
+        entries = celery_configuration(settings)["beat_schedule"].values()
+        return sorted(entry["args"] for entry in entries if entry["task"] == "balances.follow")
+
+    assert chains(Settings()) == [(0,), (9889,)]
+    assert chains(Settings(follow_enabled=False)) == []
+    assert chains(Settings(enable_balance_cache=False)) == []
