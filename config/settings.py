@@ -85,6 +85,14 @@ class Settings(BaseSettings):
         default=False,
         description="Redis Cluster: all keys of one address share a slot. Not drop-in.",
     )
+    local_copy: bool = Field(
+        default=False,
+        description="Copy hot balances into each reading process; Redis tells it of changes "
+        "(RESP3). Needs one server: no cluster, no Sentinels, no hash tags.",
+    )
+    local_copy_max_vaults: int = Field(
+        default=5_000, gt=0, description="Predicates that one process copies, at most."
+    )
 
     node_timeout_seconds: Seconds = Field(
         default=10.0, description="Total deadline of one fetch from a node, retries included."

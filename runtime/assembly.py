@@ -88,7 +88,8 @@ class Runtime:
         """Build the parts.
 
         Raises:
-            ConfigurationError: the address of Redis or of the database is of no known kind.
+            ConfigurationError: the address of Redis or of the database is of no known kind, or
+                `LOCAL_COPY` does not go with it.
         """
         client = connect(settings.redis_url)
         registry = Registry.open(settings.database_url)
@@ -103,6 +104,7 @@ class Runtime:
             hot_life_seconds=settings.hot_life_seconds,
             refresh_ahead_seconds=settings.refresh_ahead_seconds,
             hash_tags=settings.redis_hash_tags,
+            copied_vaults=settings.local_copy_max_vaults if settings.local_copy else 0,
         )
         budget = _budget(settings, RedisCallBudget(client, _limits(settings)))
         nodes = {n.chain_id: _node(settings, n, budget) for n in settings.fuel_networks}
