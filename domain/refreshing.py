@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from domain.values import Address, Snapshot, StoredSnapshot
 
@@ -39,7 +39,7 @@ _PRIOR_SECONDS = 6 * 3600.0
 """What is believed of a predicate before it was watched: about one change a day."""
 
 _CHANGE_MEMORY_SECONDS = 2 * 86_400.0
-_ROOT_STEPS = 8
+_ROOT_STEPS = 6
 _SURELY_CHANGED = 50.0
 
 
@@ -313,5 +313,5 @@ def appointment_after(
     if before is not None and candidate.age_seconds is not None and not candidate.announced:
         changed = found.balances != before.snapshot.balances
         record = record.after(candidate.age_seconds, changed=changed)
-    habits = replace(habits_of(candidate, claim), changes=record.per_second)
+    habits = Habits(candidate.reads / claim.read_memory_seconds, record.per_second)
     return Appointment(candidate.address, delay(habits, 0.0, price, rules), record)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import replace
 
 from domain.ports import BalanceReader, Refilled, RefillOutcome, RefreshSchedule
 from domain.refreshing import (
@@ -74,6 +73,6 @@ def _appointments(
 
 def _spread(made: list[Appointment], chance: random.Random) -> list[Appointment]:
     return [
-        replace(one, delay_seconds=one.delay_seconds * (1 - JITTER * chance.random()))
+        Appointment(one.address, one.delay_seconds * (1 - JITTER * chance.random()), one.record)
         for one in made
     ]
