@@ -43,6 +43,18 @@ def _environment(
     return clean_environment(values | changes)
 
 
+@pytest.fixture(scope="module")
+def served(
+    cache_server: EmbeddedServer,
+    node: DevnetServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """The address of one program for several tests."""
+    directory = tmp_path_factory.mktemp("served")
+    with _program(_environment(cache_server, node.url, directory), directory) as process:
+        yield _address(process)
+
+
 @contextmanager
 def _program(environment: dict[str, str], directory: Path) -> Iterator[subprocess.Popen[str]]:
     log = (directory / "api.log").open("w")
@@ -81,6 +93,73 @@ def test_it_prints_its_address_serves_and_ends_politely(
         assert wait_until(answers, seconds=20)
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) in {0, -signal.SIGTERM}
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    found = re.search(r"http://\S+", process.stdout.readline())
+    assert found is not None
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{found[0]}/health", timeout=1).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    assert wait_until(answers, seconds=20)
+    return found[0]
+
+
+def test_two_processes_share_one_limit_of_calls(
+    cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
+) -> None:
+    directories = [tmp_path / "first", tmp_path / "second"]
+    for directory in directories:
+        directory.mkdir()
+    environment = _environment(
+        cache_server, node.url, tmp_path, INTERNAL_API_KEY="key", INTERNAL_RATE_LIMIT="5"
+    )
+    with (
+        _program(environment, directories[0]) as first,
+        _program(environment, directories[1]) as second,
+    ):
+        addresses = [_address(first), _address(second)]
+        answers = [
+            httpx.get(f"{address}/internal/cache/stats", headers={"X-API-Key": "key"}, timeout=5)
+            for _ in range(6)
+            for address in addresses
+        ]
+
+    statuses = [answer.status_code for answer in answers]
+    # A new minute may begin in between: then the count begins anew, once.
+    assert 5 <= statuses.count(200) <= 10
+    assert statuses.count(429) == 12 - statuses.count(200)
+    for answer in answers:
+        if answer.status_code == 429:
+            assert 1 <= int(answer.headers["retry-after"]) <= 60
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n",
+        b"POST /internal/cache/clear HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_and_the_next_caller_is_served(served: str, sent: bytes) -> None:
+    host, _, port = served.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.makefile("rb").read()
+
+    assert answer == b"" or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), answer[:200]
+    assert httpx.get(f"{served}/health", timeout=5).status_code == 200
 
 
 def test_a_port_in_use_is_named_in_one_line(
