@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 def require(available: bool, what: str) -> None:
@@ -50,3 +54,23 @@ def broker_server() -> Iterator[EmbeddedServer]:
     server = EmbeddedServer.start(policy=BROKER_POLICY)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for a module whose tests are no coroutines (see `browser_support`)."""
+    from tests import browser_support
+
+    path = browser_support.chromium_path()
+    require(path is not None, "Chromium (Debian: apt-get install chromium)")
+    with browser_support.open_browser(str(path)) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page, with nothing left of other tests; `page.goto(…)`, then `expect(…)`."""
+    from tests import browser_support
+
+    with browser_support.open_page(browser) as page:
+        yield page
