@@ -24,12 +24,20 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isascii() and announced.isdigit() and int(announced) > self._most:
+        if self._announces_too_much(Headers(scope=scope).get("content-length", "0")):
             detail = f"A body has at most {self._most} bytes."
             await answer(ProblemError(413, _TITLE, detail))(scope, receive, send)
             return
         await self._app(scope, self._counting(receive), send)
+
+    def _announces_too_much(self, length: str) -> bool:
+        # By its digits first: Python refuses to read a number of thousands of them.
+        digits = length.lstrip("0")
+        return (
+            length.isascii()
+            and length.isdigit()
+            and (len(digits) > len(str(self._most)) or int(digits or "0") > self._most)
+        )
 
     def _counting(self, receive: Receive) -> Receive:
         taken = 0

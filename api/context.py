@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.internal.guard import Guard
 from api.prices import Prices
-from api.problems import ProblemError
+from api.problems import ProblemError, unauthorized
 from api.sessions import Authentication, Caller, ServiceCaller
 from domain.ports import TaskPublisher
 from runtime.assembly import Runtime
@@ -69,6 +69,9 @@ class ReadQuery(NoQuery):
     )
 
 
+_USERS_HEADERS = ("authorization", "signeraddress")
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What a request says about who sends it."""
@@ -83,6 +86,9 @@ class Credentials:
         Raises:
             ProblemError: 401, 403, 429, 503 nobody who may; 422 the query is not for him.
         """
+        if any(len(self.request.headers.getlist(name)) > 1 for name in _USERS_HEADERS):
+            # Whoever stands before us may have looked at the other one.
+            raise unauthorized("A header with credentials is given more than once.")
         if self.authorization is None and "x-api-key" in self.request.headers:
             await parts.guard.admit(self.request)
             if query.chain_id is None:

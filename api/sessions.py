@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import structlog
 
 from api.problems import unauthorized
-from domain.errors import CacheUnavailableError, InvalidValueError
-from domain.values import ChainId, check_chain_id
+from domain.errors import CacheUnavailableError
+from domain.values import ChainId, read_chain_id
 from registry.records import StoredSession
 
 _LONGEST_TOKEN = 4_096
@@ -121,27 +121,16 @@ def _from_redis(session: Mapping[str, Any]) -> Caller | None:
     if not isinstance(network, dict) or _is_over(session.get("expired_at")):
         return None
     user_id, address = session.get("user_id"), session.get("address")
-    chain_id = parse_chain_id(network.get("chainId"))
+    chain_id = read_chain_id(network.get("chainId"))
     if not isinstance(user_id, str) or not isinstance(address, str) or chain_id is None:
         return None
     return Caller(user_id, address, chain_id, str(network.get("url") or ""))
 
 
 def _is_over(expired_at: Any) -> bool:
+    """Tell whether a session has ended; what is no date as JavaScript writes it has."""
     try:
-        moment = datetime.fromisoformat(str(expired_at))
-    except ValueError:
+        moment = datetime.fromisoformat(expired_at)
+    except (TypeError, ValueError):
         return True
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) <= datetime.now(UTC)
-
-
-def parse_chain_id(raw: Any) -> ChainId | None:
-    """Return a chain id as Bako's JSON may hold it, a number or its text; None if it is none."""
-    if isinstance(raw, str) and raw.isascii() and raw.isdigit():
-        raw = int(raw)
-    if not isinstance(raw, int) or isinstance(raw, bool):
-        return None
-    try:
-        return check_chain_id(raw)
-    except InvalidValueError:
-        return None

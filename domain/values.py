@@ -116,6 +116,15 @@ def check_chain_id(chain_id: int) -> ChainId:
     return chain_id
 
 
+def read_chain_id(raw: object) -> ChainId | None:
+    """Return a chain id as foreign JSON may hold it, a number or its text; None if it is none."""
+    if isinstance(raw, str) and len(raw) <= len(str(2**64)) and _BASE_UNITS.fullmatch(raw):
+        raw = int(raw)
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        return None
+    return raw if 0 <= raw < 2**64 else None
+
+
 def check_block_height(height: int) -> BlockHeight:
     """Return the height if it can be one (a u32).
 

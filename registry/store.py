@@ -18,7 +18,7 @@ from domain.errors import (
     UnknownPredicateError,
     UnknownUserError,
 )
-from domain.values import Address, check_chain_id, checksum_address, parse_address
+from domain.values import Address, checksum_address, parse_address, read_chain_id
 from registry import migrate, queries
 from registry.engine import database_errors, open_engine
 from registry.follower import DurableCursors
@@ -167,7 +167,7 @@ class Registry:
         return StoredSession(
             user_id=row.user_id,
             user_address=row.address,
-            chain_id=_chain_id(network.get("chainId")),
+            chain_id=read_chain_id(network.get("chainId")),
             network_url=str(network.get("url") or ""),
             expires_at=row.expired_at,
         )
@@ -264,15 +264,4 @@ def _as_uuid(text_id: str) -> UUID | None:
     try:
         return UUID(text_id)
     except ValueError:
-        return None
-
-
-def _chain_id(raw: object) -> int | None:
-    if isinstance(raw, str) and raw.isascii() and raw.isdigit():
-        raw = int(raw)
-    if not isinstance(raw, int) or isinstance(raw, bool):
-        return None
-    try:
-        return check_chain_id(raw)
-    except InvalidValueError:
         return None

@@ -186,6 +186,25 @@ async def test_malformed_credentials_are_no_credentials(world: World, path: str)
     assert (await world.get(where, right)).status_code == 200
 
 
+async def test_credentials_that_are_given_twice_are_none(world: World) -> None:
+    user, other = await world.database.add_user(), await world.database.add_user()
+    mine, others = await world.sign_in(user), await world.sign_in(other)
+    once = list(mine.items())
+
+    for name in mine:
+        for second in (mine[name], others[name], ""):
+            for headers in ([*once, (name, second)], [(name, second), *once]):
+                answer = await world.client.get("/user/allocation", headers=headers)
+                assert answer.status_code == 401, headers
+    for keys in ((KEY, KEY), (KEY, "wrong"), ("wrong", KEY)):
+        for method, path in (("GET", "/internal/cache/stats"), ("GET", "/user/allocation")):
+            answer = await world.client.request(
+                method, path, headers=[("X-API-Key", key) for key in keys]
+            )
+            assert answer.status_code == 401, keys
+    assert (await world.get("/user/allocation", mine)).status_code == 200
+
+
 @pytest.mark.parametrize(
     "name", [b"content-length", b"content-type", b"x-forwarded-for", b"accept", b"range"]
 )

@@ -315,11 +315,16 @@ async def test_a_session_of_the_table_serves_when_redis_has_none(world: World) -
         {"expired_at": (datetime.now(UTC) - timedelta(seconds=1)).isoformat()},
         {"expired_at": None},
         {"expired_at": "soon"},
+        {"expired_at": 20991231},  # a number is no date, though its digits could be one
+        {"expired_at": ["2099-12-31"]},
         {"user_id": None},
         {"address": 7},
         {"network": None},
         {"network": {"url": "https://x", "chainId": -1}},
         {"network": {"url": "https://x", "chainId": "9889; DROP TABLE users"}},
+        {"network": {"url": "https://x", "chainId": "9" * 5_000}},
+        {"network": {"url": "https://x", "chainId": True}},
+        {"network": {"url": "https://x", "chainId": 9889.5}},
     ],
 )
 async def test_a_session_that_is_over_or_odd_is_none(world: World, changes: dict[str, Any]) -> None:

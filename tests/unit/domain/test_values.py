@@ -6,7 +6,7 @@ import pytest
 
 from domain.bech32 import _CHARSET, _expanded_prefix, _polymod
 from domain.errors import InvalidAddressError, InvalidValueError
-from domain.values import checksum_address, parse_address, parse_amount
+from domain.values import checksum_address, parse_address, parse_amount, read_chain_id
 
 LOWER = "0x09c0b2d1a486c439a87bcba6b46a7a1a23f3897cc83a94521a96da5c23bc58db"
 CHECKSUM = "0x09c0b2D1a486c439a87Bcba6b46a7A1A23f3897CC83A94521A96dA5c23bc58Db"
@@ -63,3 +63,32 @@ def test_an_amount_is_a_plain_decimal_within_u128(text: str) -> None:
 
 def test_the_largest_amount_is_exact() -> None:
     assert parse_amount(str(2**128 - 1)) == 2**128 - 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "chain_id"),
+    [
+        (0, 0),
+        ("0", 0),
+        (9889, 9889),
+        ("9889", 9889),
+        (2**64 - 1, 2**64 - 1),
+        (str(2**64 - 1), 2**64 - 1),
+        (2**64, None),
+        (str(2**64), None),
+        (-1, None),
+        ("-1", None),
+        ("", None),
+        ("09", None),
+        ("9" * 5_000, None),
+        ("\u0663", None),
+        (True, None),
+        (1.0, None),
+        (None, None),
+        ([0], None),
+    ],
+)
+def test_a_chain_id_in_foreign_json_is_a_number_or_its_text(
+    raw: object, chain_id: int | None
+) -> None:
+    assert read_chain_id(raw) == chain_id
