@@ -1,7 +1,8 @@
-"""One place where the errors of the Redis client become ours."""
+"""One place where the errors of the Redis client become ours, and cancellations are heeded."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,22 @@ def unavailable() -> Iterator[None]:
     The message names the kind of failure alone: a client's text may hold the server's address.
     """
     try:
-        yield
+        with heeding_cancellation():
+            yield
     except (RedisError, OSError, TimeoutError) as error:
         raise CacheUnavailableError(f"Redis does not answer: {type(error).__name__}") from error
+
+
+@contextmanager
+def heeding_cancellation() -> Iterator[None]:
+    """Raise the cancellation that came meanwhile, where the Redis client swallowed it.
+
+    The client bounds its writes by `asyncio.wait_for`, which before Python 3.12 returns as if
+    nothing had happened when it is cancelled in the moment in which the write is done
+    (python/cpython#86296). A loop that asks again and again would then never end.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError

@@ -164,7 +164,8 @@ class LocalCopy:
         while connection.is_open and self._copies.silence() < SILENT_SECONDS:
             self._ask({})
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(connection.wait_ended(), BEAT_SECONDS)
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await connection.wait_ended()
 
     def _log_refusal(self, error: TrackingRefusedError) -> None:
         if not self._refusal_logged:

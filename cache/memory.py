@@ -168,7 +168,8 @@ class MemoryBalanceCache:
                         if entry.deadline <= self._now():
                             break
                         with contextlib.suppress(TimeoutError):
-                            await asyncio.wait_for(ended.wait(), _LOOK_SECONDS)
+                            async with asyncio.timeout(_LOOK_SECONDS):
+                                await ended.wait()
 
     async def invalidate(
         self,

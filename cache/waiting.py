@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from cache.failures import heeding_cancellation
 from cache.keys import ENDED_CHANNEL
 from cache.leases import Leases, ended_message
 from domain.values import Address, ChainId
@@ -90,7 +91,8 @@ class Endings:
 
     async def _listen_once(self) -> None:
         async with self._client.pubsub() as subscription:
-            await subscription.subscribe(ENDED_CHANNEL)
+            with heeding_cancellation():
+                await subscription.subscribe(ENDED_CHANNEL)
             while True:
                 message = await subscription.get_message(timeout=_LISTEN_SECONDS)
                 if message is None:
