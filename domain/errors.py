@@ -102,7 +102,15 @@ class NodeUnreachableError(TransientProviderError):
 
 
 class NodeOverloadedError(TransientProviderError):
-    """The node or a gateway before it asks us to come back: 408, 429 or 5xx."""
+    """The node or a gateway before it asks us to come back: 408, 429 or 5xx.
+
+    Attributes:
+        retry_after_seconds: how long it wants to be left alone; 0: it does not say.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class NodeBehindError(TransientProviderError):

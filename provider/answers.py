@@ -117,7 +117,7 @@ def _raise_refusal(
     if not isinstance(first, dict) or not isinstance(first.get("message"), str):
         raise MalformedAnswerError("the answer's errors are not a list of messages")
     message: str = first["message"]
-    if extensions.get("fuel_block_height_precondition_failed") is True:
+    if _below_required(extensions) or _below_required(first.get("extensions")):
         raise NodeBehindError(required_height, height)
     if message.startswith(_HEIGHT_WAIT_FAILED):
         raise NodeBehindError(required_height, height)
@@ -128,6 +128,13 @@ def _raise_refusal(
     if isinstance(path, list) and path and isinstance(path[0], str):
         raise AliasRefusedError(shown, path[0])
     raise QueryRefusedError(shown)
+
+
+def _below_required(extensions: object) -> bool:
+    """Tell whether the node says so; it does twice, beside the data and within the error."""
+    if not isinstance(extensions, dict):
+        return False
+    return extensions.get("fuel_block_height_precondition_failed") is True
 
 
 def read_page(data: Mapping[str, Any], alias: str, first: int) -> PageAnswer:

@@ -11,6 +11,7 @@ from domain.errors import (
     ProviderError,
     QueryRefusedError,
     QueryTooComplexError,
+    TransientProviderError,
 )
 from domain.networks import Network
 from domain.values import Lane
@@ -62,20 +63,24 @@ class AskingChain:
         self._searching_limit = False
         self._hopeless: ProviderError | None = None
 
-    async def finish(self, readings: Sequence[VaultReading]) -> None:
-        """Ask until each vault is settled."""
-        tried: list[Endpoint] = []
+    async def finish(
+        self, readings: Sequence[VaultReading], tried: Sequence[Endpoint] = ()
+    ) -> None:
+        """Ask until each vault is settled; nodes that were tried for them come last."""
+        tried = list(tried)
         while pending := [reading for reading in readings if reading.result is None]:
             try:
                 endpoint = self._choose(tried)
             except ProviderError as error:
-                return _settle(pending, error)
+                for reading in pending:  # why it came to this says more than that it did
+                    reading.settle(reading.failure or error)
+                return None
             try:
-                await self._ask_or_split(endpoint, pending, len(tried))
+                await self._ask_or_split(endpoint, pending, tried)
             except ProviderError as error:
                 if self._is_answer(error):
                     endpoint.breaker.succeeded()
-                    return await self._blame(error, pending)
+                    return await self._blame(error, pending, endpoint, tried)
                 tried.append(endpoint)
                 self._note(error, endpoint, pending)
                 if not await self._may_try_again(error, tried):
@@ -88,20 +93,23 @@ class AskingChain:
         return self._pool.choose(tried)
 
     async def _ask_or_split(
-        self, endpoint: Endpoint, pending: Sequence[VaultReading], failures: int
+        self, endpoint: Endpoint, pending: Sequence[VaultReading], tried: Sequence[Endpoint]
     ) -> None:
         """Ask for all at once, or have parts of them finished if the node takes less."""
         endpoint.breaker.begin()
-        profile = await endpoint.verify(self._attempt_seconds(failures))
+        share = self._share_of_time(len(tried))
+        profile = await endpoint.verify(max(0.001, share * self._seconds_left()))
         pages = [reading.next_page(endpoint.limits) for reading in pending]
         requests = plan(pages, endpoint.limits)
         if len(requests) > 1:
-            return await self._finish_parts(pending, [len(request) for request in requests])
+            return await self._finish_parts(pending, [len(r) for r in requests], tried)
         try:
-            await self._ask(endpoint, profile, pending, pages, failures)
+            doubted = await self._ask(endpoint, profile, pending, pages, share)
         except QueryTooComplexError as error:
             self._searching_limit = endpoint.shrink(pages)
             self._hopeless = None if self._searching_limit else error
+        else:
+            await self._ask_again(doubted, [*tried, endpoint])
         return None
 
     async def _ask(
@@ -110,14 +118,13 @@ class AskingChain:
         profile: NodeProfile,
         pending: Sequence[VaultReading],
         pages: Sequence[Page],
-        failures: int,
-    ) -> None:
+        share: float,
+    ) -> list[VaultReading]:
+        """Return the vaults whose part of the answer cannot be believed."""
         limits = endpoint.limits
         height = max(reading.required_height for reading in pending)
         question = Question(pages, height, self._lane, self._deadline)
-        answered, envelope = await self._exchange.ask(
-            endpoint, question, self._attempt_seconds(failures)
-        )
+        answered, envelope = await self._exchange.ask(endpoint, question, share)
         self._searching_limit = False
         self._floor.saw(envelope.height)
         source = PageSource(
@@ -129,36 +136,71 @@ class AskingChain:
             profile.base_asset_id,
             self._listed,
         )
+        doubted = []
         for position, (reading, page) in enumerate(zip(pending, pages, strict=True)):
-            reading.take(source, alias(position), page)
+            try:
+                reading.take(source, alias(position), page)
+            except ProviderError as error:
+                reading.failure = error
+                doubted.append(reading)
+        return doubted
 
-    async def _finish_parts(self, readings: Sequence[VaultReading], sizes: Sequence[int]) -> None:
+    async def _ask_again(self, readings: Sequence[VaultReading], tried: Sequence[Endpoint]) -> None:
+        """Ask once more for vaults that a node failed at alone, another node if there is one."""
+        hopeful = []
+        for reading in readings:
+            error = reading.too_late()
+            if isinstance(error, TransientProviderError) or self._pool.has_untried(tried):
+                reading.begin_again()
+                hopeful.append(reading)
+            else:
+                reading.settle(error)
+        if not hopeful:
+            return None
+        if not await self._may_try_again(hopeful[0].too_late(), tried):
+            for reading in hopeful:
+                reading.settle(reading.too_late())
+            return None
+        return await self.finish(hopeful, tried)
+
+    async def _finish_parts(
+        self,
+        readings: Sequence[VaultReading],
+        sizes: Sequence[int],
+        tried: Sequence[Endpoint],
+    ) -> None:
         start, parts = 0, []
         for size in sizes:
             parts.append(readings[start : start + size])
             start += size
         if self._searching_limit:  # let one find out what the node takes, not each of them
-            await self.finish(parts.pop(0))
-        await asyncio.gather(*(self.finish(part) for part in parts))
+            await self.finish(parts.pop(0), tried)
+        await asyncio.gather(*(self.finish(part, tried) for part in parts))
 
     def _is_answer(self, error: ProviderError) -> bool:
         """Tell whether a healthy node refused what we asked, so that asking less may help."""
         return isinstance(error, QueryRefusedError) and not isinstance(error, GatewayRefusedError)
 
-    async def _blame(self, error: ProviderError, pending: Sequence[VaultReading]) -> None:
+    async def _blame(
+        self,
+        error: ProviderError,
+        pending: Sequence[VaultReading],
+        endpoint: Endpoint,
+        tried: Sequence[Endpoint],
+    ) -> None:
         """Find out which vaults a refusal is about; the others are asked for again."""
         self._refusals_left -= 1
+        guilty = list(pending) if len(pending) == 1 or self._refusals_left <= 0 else []
         if isinstance(error, AliasRefusedError):
-            guilty = [
-                reading for place, reading in enumerate(pending) if alias(place) == error.alias
-            ]
-            if guilty:
-                _settle(guilty, error)
-                return await self.finish(pending)
-        if len(pending) == 1 or self._refusals_left <= 0:
-            return _settle(pending, error)
-        half = len(pending) // 2
-        return await self._finish_parts(pending, [half, len(pending) - half])
+            named = [r for place, r in enumerate(pending) if alias(place) == error.alias]
+            guilty = guilty or named
+        if not guilty:
+            half = len(pending) // 2
+            return await self._finish_parts(pending, [half, len(pending) - half], tried)
+        for reading in guilty:
+            reading.failure = error
+        await self._ask_again(guilty, [*tried, endpoint])
+        return await self.finish(pending, tried)
 
     def _note(
         self, error: ProviderError, endpoint: Endpoint, pending: Sequence[VaultReading]
@@ -168,7 +210,9 @@ class AskingChain:
         if isinstance(error, NodeBehindError):
             endpoint.breaker.succeeded()
             self._floor.saw(error.current)
-        elif not isinstance(error, BudgetExhaustedError):  # that one is our own
+        elif isinstance(error, BudgetExhaustedError):  # that one is our own: nothing was sent
+            endpoint.breaker.abandoned()
+        else:
             endpoint.failed(error)
 
     async def _may_try_again(self, error: ProviderError, tried: Sequence[Endpoint]) -> bool:
@@ -183,10 +227,12 @@ class AskingChain:
         await asyncio.sleep(pause)
         return True
 
-    def _attempt_seconds(self, failures: int) -> float:
-        """Return how long an attempt may last: a node that hangs leaves time for another."""
-        left = self._seconds_left()
-        return max(0.001, left if failures + 1 >= self._retries.attempts else left / 2)
+    def _share_of_time(self, failures: int) -> float:
+        """Return which part of the time left an attempt may take.
+
+        A node that hangs leaves time for another.
+        """
+        return 1.0 if failures + 1 >= self._retries.attempts else 0.5
 
     def _seconds_left(self) -> float:
         return self._deadline - asyncio.get_running_loop().time()

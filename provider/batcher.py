@@ -10,11 +10,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+
+import structlog
 
 from domain.values import Address, BlockHeight, Lane
 from provider.costs import OWNERS_PER_REQUEST
 from provider.gate import LANE_ORDER
 from provider.reading import VaultReading
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Wish:
 
 
 RunBatch = Callable[[Sequence[VaultReading], Lane, float], Awaitable[None]]
-"""Reads these vaults in this lane until this deadline; settles each of them; never raises."""
+"""Reads these vaults in this lane until this deadline, and settles those that it can."""
 
 
 class MicroBatcher:
@@ -62,14 +67,21 @@ class MicroBatcher:
         for batch in _batches(wishes):
             lane = min((wish.lane for wish in batch), key=LANE_ORDER.__getitem__)
             deadline = max(wish.deadline for wish in batch)
-            task = asyncio.ensure_future(
-                self._run([wish.reading for wish in batch], lane, deadline)
-            )
+            readings = [wish.reading for wish in batch]
+            task = asyncio.ensure_future(self._run(readings, lane, deadline))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(partial(self._ended, readings))
+
+    def _ended(self, readings: Sequence[VaultReading], task: asyncio.Task[None]) -> None:
+        """Leave nobody waiting, however the batch ended: in time, too late, or not at all."""
+        self._running.discard(task)
+        for reading in readings:
+            reading.settle(reading.too_late())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("batch_broke", exc_info=error)
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End what is under way; whoever waits is told at once."""
         self._flush()
         for task in tuple(self._running):
             task.cancel()

@@ -31,6 +31,7 @@ class CircuitBreaker:
         self._failures = 0
         self._rests = 0
         self._next_trial = 0.0
+        self._left_alone_until = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -39,13 +40,23 @@ class CircuitBreaker:
 
     @property
     def ready(self) -> bool:
-        """True when a request may go: closed, or open and a trial is due."""
-        return not self.is_open or self._clock() >= self._next_trial
+        """True when a request may go: not asked to wait; closed, or open and a trial is due."""
+        now = self._clock()
+        return now >= self._left_alone_until and (not self.is_open or now >= self._next_trial)
+
+    def leave_alone(self, seconds: float) -> None:
+        """Let no request go for so long: the node asked for it."""
+        self._left_alone_until = max(self._left_alone_until, self._clock() + seconds)
 
     def begin(self) -> None:
         """Note that a request goes out; if it is a trial, others wait for its outcome."""
         if self.is_open:
             self._next_trial = self._clock() + self._longest
+
+    def abandoned(self) -> None:
+        """Note that the request never went out: if it was a trial, another is due."""
+        if self.is_open:
+            self._next_trial = self._clock()
 
     def succeeded(self) -> None:
         """Close: the node answered."""

@@ -14,6 +14,7 @@ import structlog
 
 from domain.errors import (
     NodeBehindError,
+    NodeOverloadedError,
     NodeUnreachableError,
     ProviderError,
     WrongChainError,
@@ -68,28 +69,42 @@ class Endpoint:
         self.breaker = CircuitBreaker()
         self.heard_at = float("-inf")
         self.latencies: deque[float] = deque(maxlen=200)
-        self._verifying = asyncio.Lock()
+        self._verification: asyncio.Task[NodeProfile] | None = None
 
     async def verify(self, timeout_seconds: float, *, anew: bool = False) -> NodeProfile:
         """Ask the node who it is, once, or `anew`: then the answer also shows that it lives.
+
+        Those who need it at the same time share one question, and each waits for his own time:
+        whoever knows the node already waits for nobody.
 
         Raises:
             WrongChainError: it serves another chain than configured.
             ProviderError: it does not answer properly.
         """
-        async with self._verifying:
-            if self.profile is None or anew:
-                self.profile = await self._ask_profile(timeout_seconds)
-                self.limits = replace(self.limits, indexation=self.profile.indexation)
+        if self.profile is not None and not anew:
             return self.profile
+        if self._verification is None:
+            self._verification = asyncio.ensure_future(self._ask_profile(timeout_seconds))
+            self._verification.add_done_callback(self._verification_ended)
+        verification = self._verification
+        await asyncio.wait({verification}, timeout=timeout_seconds)
+        if not verification.done() or verification.cancelled():
+            raise self._too_slow(timeout_seconds)
+        return verification.result()
+
+    def _verification_ended(self, verification: asyncio.Task[NodeProfile]) -> None:
+        self._verification = None
+        if not verification.cancelled():
+            verification.exception()  # taken note of, even if nobody waits any more
 
     async def _ask_profile(self, timeout_seconds: float) -> NodeProfile:
         document = await self._post(profile_body(), timeout_seconds)
-        envelope = self._opened(document, 0)
-        profile = read_profile(envelope.data)
+        profile = read_profile(self._opened(document, 0).data)
         if profile.chain_id != self._network.chain_id:
             self.profile = None
             raise WrongChainError(self.public_url, self._network.chain_id, profile.chain_id)
+        self.profile = profile
+        self.limits = replace(self.limits, indexation=profile.indexation)
         return profile
 
     async def ask(
@@ -139,9 +154,12 @@ class Endpoint:
             async with asyncio.timeout(seconds):
                 return await self._transport.post(body, timeout_seconds=seconds)
         except TimeoutError:
-            raise NodeUnreachableError(
-                f"the node {self.public_url} did not answer within {seconds:.1f} s"
-            ) from None
+            raise self._too_slow(seconds) from None
+
+    def _too_slow(self, seconds: float) -> NodeUnreachableError:
+        return NodeUnreachableError(
+            f"the node {self.public_url} did not answer within {seconds:.1f} s"
+        )
 
     def shrink(self, refused: Sequence[Page]) -> bool:
         """Remember that these pages were too much for one request; False: less is hopeless."""
@@ -156,11 +174,16 @@ class Endpoint:
 
     def failed(self, error: ProviderError) -> None:
         """Note that the node did not answer properly; a node that rests is verified anew."""
+        if isinstance(error, NodeOverloadedError):
+            self.breaker.leave_alone(error.retry_after_seconds)
         if self.breaker.failed():
             self.profile = None
             self.limits = Limits()
             _log.warning("node_resting", node=self.public_url, error=str(error))
 
     async def close(self) -> None:
-        """Close the connections."""
+        """End a verification that is under way, and close the connections."""
+        if self._verification is not None:
+            self._verification.cancel()
+            await asyncio.gather(self._verification, return_exceptions=True)
         await self._transport.close()

@@ -17,6 +17,8 @@ from provider.pool import EndpointPool
 
 Answered = tuple[Endpoint, Envelope]
 
+_SHORTEST_SECONDS = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -61,22 +63,31 @@ class Exchange:
         self._budget = budget
         self._hedge_quantile = hedge_quantile
 
-    async def ask(self, endpoint: Endpoint, question: Question, seconds: float) -> Answered:
+    async def ask(self, endpoint: Endpoint, question: Question, share: float) -> Answered:
         """Return the answer and whose it is.
+
+        Args:
+            endpoint: who is asked.
+            question: what.
+            share: which part of the time that is left, when the question goes out, the node has.
 
         Raises:
             ProviderError: there is none; of a hedged question, the first node's error.
         """
         patience = self._patience(endpoint)
         if patience is None:
-            return await self._send(endpoint, question, seconds)
-        first = asyncio.ensure_future(self._send(endpoint, question, seconds))
+            return await self._send(endpoint, question, share)
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        first = asyncio.ensure_future(self._send(endpoint, question, share, sent))
         try:
+            # Waiting for our own budget is not the node's slowness.
+            first.add_done_callback(lambda _: _tell(sent))
+            await sent
             await asyncio.wait({first}, timeout=patience)
             second = None if first.done() else self._other(endpoint, question)
             if second is None:
                 return await first
-            return await self._race(first, second, question, seconds)
+            return await self._race(first, second, question, share)
         finally:
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -87,10 +98,12 @@ class Exchange:
         return endpoint.usual_seconds(self._hedge_quantile)
 
     def _other(self, endpoint: Endpoint, question: Question) -> Endpoint | None:
-        """Return another node that takes the same pages in one request."""
+        """Return another node that is well and takes the same pages in one request."""
         for other in self._pool.ranked({endpoint}):
-            fits = len(plan(question.pages, other.limits)) == 1
-            if other is not endpoint and other.profile is not None and fits:
+            well = other.profile is not None and not other.breaker.is_open
+            alike = other.limits.indexation == endpoint.limits.indexation
+            fits = alike and len(plan(question.pages, other.limits)) == 1
+            if other is not endpoint and well and fits:
                 return other
         return None
 
@@ -99,9 +112,9 @@ class Exchange:
         first: asyncio.Task[Answered],
         other: Endpoint,
         question: Question,
-        seconds: float,
+        share: float,
     ) -> Answered:
-        second = asyncio.ensure_future(self._send(other, question, seconds))
+        second = asyncio.ensure_future(self._send(other, question, share))
         try:
             waiting: set[asyncio.Task[Answered]] = {first, second}
             while waiting:
@@ -114,12 +127,27 @@ class Exchange:
             second.cancel()
             await asyncio.gather(second, return_exceptions=True)
 
-    async def _send(self, endpoint: Endpoint, question: Question, seconds: float) -> Answered:
-        left = max(0.0, question.deadline - asyncio.get_running_loop().time())
+    async def _send(
+        self,
+        endpoint: Endpoint,
+        question: Question,
+        share: float,
+        sent: asyncio.Future[None] | None = None,
+    ) -> Answered:
+        clock = asyncio.get_running_loop().time
+        left = max(0.0, question.deadline - clock())
         async with (
             self._budget.call(self._chain_id, question.lane, timeout_seconds=left),
             self._gate.enter(question.lane),
         ):
+            if sent is not None:
+                _tell(sent)
+            seconds = max(_SHORTEST_SECONDS, share * (question.deadline - clock()))
             envelope = await endpoint.ask(question.pages, question.required_height, seconds)
         endpoint.breaker.succeeded()
         return endpoint, envelope
+
+
+def _tell(sent: asyncio.Future[None]) -> None:
+    if not sent.done():
+        sent.set_result(None)

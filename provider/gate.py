@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 
 from domain.values import Lane
@@ -22,6 +22,11 @@ class LaneGate:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = count()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def enter(self, lane: Lane) -> AsyncIterator[None]:
         """Hold one place for the length of the block."""
@@ -34,7 +39,8 @@ class LaneGate:
 
     async def _acquire(self, lane: Lane) -> None:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (LANE_ORDER[lane], next(self._arrivals), place))
+        ticket = (LANE_ORDER[lane], next(self._arrivals), place)
+        heapq.heappush(self._waiting, ticket)
         self._wake()
         try:
             await place
@@ -42,6 +48,10 @@ class LaneGate:
             if place.done() and not place.cancelled():  # granted, but nobody is left to use it
                 self._free += 1
                 self._wake()
+            else:  # behind a busy lane it would stay for as long as that is busy
+                with suppress(ValueError):  # or it was passed over a moment ago
+                    self._waiting.remove(ticket)
+                heapq.heapify(self._waiting)
             raise
 
     def _wake(self) -> None:

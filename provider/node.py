@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import httpx
 
@@ -172,14 +173,9 @@ class NodeProvider:
             lane=lane,
             deadline=deadline,
         )
-        try:
+        with suppress(TimeoutError):  # the batcher tells each vault
             async with asyncio.timeout_at(deadline):
                 await chain.finish(readings)
-        except TimeoutError:
-            pass  # each vault is told below
-        finally:
-            for reading in readings:
-                reading.settle(reading.too_late())
 
     async def close(self) -> None:
         """End what is under way and close all connections."""

@@ -173,24 +173,30 @@ class VaultReading:
         self.rows.clear()
         self.after, self.steady, self.page_height = None, True, None
 
+    def begin_again(self) -> None:
+        """Forget the pages that were read: another node is asked, at a height of its own."""
+        self._begin_pass()
+        self.passes.clear()
+
     def take(self, source: PageSource, name: str, page: Page) -> None:
-        """Read our part of an answer; the reading ends when it was the last part, or is wrong."""
-        try:
-            answer = read_page(source.envelope.data, name, page.first)
-            balances = self.accept(
-                answer,
-                source.limits,
-                sent_height=source.sent_height,
-                height=source.envelope.height,
-            )
-            if balances is not None and source.can_compare_lists:
-                listed = (balance.asset_id for balance in balances)
-                source.listed.check(self.address, listed, source.base_asset_id)
-        except ProviderError as error:
-            self.settle(error)
+        """Read our part of an answer; the reading ends when it was the last part.
+
+        Raises:
+            ProviderError: it cannot be believed.
+        """
+        answer = read_page(source.envelope.data, name, page.first)
+        balances = self.accept(
+            answer,
+            source.limits,
+            sent_height=source.sent_height,
+            height=source.envelope.height,
+        )
+        if balances is None:
             return
-        if balances is not None:
-            self.settle(self._snapshot(balances, source))
+        if source.can_compare_lists:
+            listed = (balance.asset_id for balance in balances)
+            source.listed.check(self.address, listed, source.base_asset_id)
+        self.settle(self._snapshot(balances, source))
 
     def _snapshot(self, balances: tuple[Balance, ...], source: PageSource) -> Snapshot:
         height = source.envelope.height

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from domain.errors import (
     BudgetExhaustedError,
     NodeBehindError,
+    NodeOverloadedError,
     ProviderError,
     TransientProviderError,
 )
@@ -45,4 +46,5 @@ class RetryPolicy:
             return None
         base = self.behind_base_seconds if behind else self.base_seconds
         longest = min(self.cap_seconds, base * 2 ** (failures - 1))
-        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter is no secret
+        wished = error.retry_after_seconds if isinstance(error, NodeOverloadedError) else 0.0
+        return wished + random.uniform(longest / 2, longest)  # noqa: S311 - jitter is no secret

@@ -19,7 +19,6 @@ import httpx
 from domain.errors import (
     NodeOverloadedError,
     NodeUnreachableError,
-    ProviderError,
     QueryRefusedError,
     QueryTooComplexError,
 )
@@ -35,6 +34,10 @@ _TALKATIVE = ("httpcore", "hpack", "h2")
 """Libraries whose debug lines hold headers, and with them credentials."""
 
 _SERVER_ERRORS = 500
+_MOST_DIGITS = 9
+
+LONGEST_RETRY_AFTER_SECONDS = 30.0
+"""Whoever asks for more is tried again after this, by one request."""
 
 
 class GatewayRefusedError(QueryRefusedError):
@@ -100,12 +103,10 @@ class NodeTransport:
         status = response.status_code
         if status == _OK:
             return
-        error: type[ProviderError] = GatewayRefusedError
+        said = f"the node {self.public_url} answered with status {status}"
         if status in _TRANSIENT_STATUS or status >= _SERVER_ERRORS:
-            error = NodeOverloadedError
-        elif status == _TOO_LARGE:
-            error = QueryTooComplexError
-        raise error(f"the node {self.public_url} answered with status {status}")
+            raise NodeOverloadedError(said, _retry_after(response.headers.get("retry-after", "")))
+        raise QueryTooComplexError(said) if status == _TOO_LARGE else GatewayRefusedError(said)
 
     async def _read(self, response: httpx.Response) -> bytes:
         chunks, size = [], 0
@@ -127,6 +128,17 @@ class NodeTransport:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def _retry_after(header: str) -> float:
+    """Return the seconds that a ``Retry-After`` asks for; 0: it is missing or a date.
+
+    Gateways send seconds. A date would need a clock that agrees with theirs.
+    """
+    seconds = header.strip()
+    if not (seconds.isascii() and seconds.isdigit()):
+        return 0.0
+    return min(float(seconds[:_MOST_DIGITS]), LONGEST_RETRY_AFTER_SECONDS)
 
 
 def _silence() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import MalformedAnswerError, ProviderError
+from domain.errors import MalformedAnswerError, NodeBehindError, ProviderError
 from domain.networks import Network
 from domain.values import MAX_AMOUNT, Snapshot
 from provider.answers import open_envelope, read_page, read_profile
@@ -64,6 +64,19 @@ def test_a_right_page_is_read_exactly(held: list[tuple[str, int]]) -> None:
     answer = read_page({"v0": page(held)}, "v0", 100)
     assert [(balance.asset_id, balance.amount) for balance in answer.balances] == held
     assert answer.next_cursor is None
+
+
+@pytest.mark.parametrize("place", ["beside the data", "in the error", "both"])
+def test_a_node_that_is_behind_is_understood_wherever_it_says_so(place: str) -> None:
+    flag = {"fuel_block_height_precondition_failed": True, "current_fuel_block_height": 41}
+    error: dict[str, Any] = {"message": "The required fuel block height is higher"}
+    document: dict[str, Any] = {"data": None, "errors": [error]}
+    if place != "beside the data":
+        error["extensions"] = flag
+    if place != "in the error":
+        document["extensions"] = flag
+    with pytest.raises(NodeBehindError):
+        open_envelope(document, 100)
 
 
 PATHS = [

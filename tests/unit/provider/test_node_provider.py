@@ -407,3 +407,18 @@ async def test_an_address_that_a_node_would_pad_is_never_sent(
     with pytest.raises(InvalidAddressError):
         await provider.fetch_many(["0x" + "AA" * 32])
     assert node.requests == []
+
+
+async def test_whoever_waits_while_the_provider_is_closed_is_told_at_once(node: FakeNode) -> None:
+    provider = NodeProvider(NETWORK, timeout_seconds=60, transport=node.transport())
+    await provider.verify()
+    node.pause_seconds = 60
+    under_way = asyncio.ensure_future(provider.fetch_many([address(1)]))
+    await until(lambda: node.entered > 1)
+    collected = asyncio.ensure_future(provider.fetch_many([address(2)]))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await provider.close()
+        answers = {**await under_way, **await collected}
+    assert list(answers) == [address(1), address(2)]
+    assert all(isinstance(answer, NodeUnreachableError) for answer in answers.values())

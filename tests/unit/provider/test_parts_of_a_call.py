@@ -91,6 +91,51 @@ def test_a_trial_that_never_ends_does_not_close_the_node_for_ever() -> None:
     assert tested.ready
 
 
+def test_a_node_that_wants_a_pause_has_it_although_it_did_not_fail_often() -> None:
+    clock = Clock()
+    tested = breaker(clock)
+    tested.failed()
+    tested.leave_alone(5)
+    assert not tested.ready
+    clock.now += 5
+    assert tested.ready
+
+
+def test_a_retry_waits_as_long_as_the_node_wishes() -> None:
+    pause = RetryPolicy(base_seconds=0.1).pause(NodeOverloadedError("429", 3), 1)
+    assert pause is not None
+    assert 3 < pause <= 3.1
+
+
+def test_a_trial_that_never_went_out_is_due_again() -> None:
+    clock = Clock()
+    tested = breaker(clock)
+    for _ in range(3):
+        tested.failed()
+    clock.now += 1
+    tested.begin()
+    tested.abandoned()
+    assert tested.ready
+    assert tested.is_open
+
+
+async def test_those_who_give_up_do_not_pile_up_behind_a_busy_lane() -> None:
+    gate = LaneGate(1)
+
+    async def enter() -> None:
+        async with gate.enter(Lane.AUDIT):
+            pass
+
+    async with gate.enter(Lane.READ):
+        waiting = [asyncio.ensure_future(enter()) for _ in range(50)]
+        await asyncio.sleep(0)
+        assert gate.waiting == 50
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert gate.waiting == 0
+
+
 async def test_the_more_urgent_lane_passes_the_gate_first() -> None:
     gate, order = LaneGate(1), []
 

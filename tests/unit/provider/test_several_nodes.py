@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -15,11 +16,12 @@ from domain.errors import (
     NodeOverloadedError,
     NodeUnreachableError,
     ProviderError,
+    QueryRefusedError,
     WrongChainError,
 )
 from domain.networks import Network
-from domain.values import Snapshot
-from provider.budget import LocalCallBudget
+from domain.values import Lane, Snapshot
+from provider.budget import LocalCallBudget, UnlimitedCallBudget
 from provider.node import NodeProvider
 from provider.retries import RetryPolicy
 from tests.fake_node import FakeNode, address, asset
@@ -244,3 +246,160 @@ async def test_verify_tolerates_a_node_that_is_down_while_another_answers(
     nodes.b.fault = busy
     with pytest.raises(NodeOverloadedError):
         await provider.verify()
+
+
+async def test_a_node_that_hangs_from_the_start_leaves_every_request_time_for_another(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    nodes.a.pause_seconds = 60
+    provider = make(timeout_seconds=2)
+    # Different heights, so that each is a request of its own.
+    answers = await asyncio.gather(
+        *(provider.fetch_many([address(1)], required_height=height) for height in range(3))
+    )
+    for answer in answers:
+        assert isinstance(answer[address(1)], Snapshot)
+
+
+async def test_a_probe_that_hangs_holds_nobody_up(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    provider = make(timeout_seconds=30)
+    await provider.verify()
+    nodes.a.pause_seconds = 60
+    entered = nodes.a.entered
+    probe = asyncio.ensure_future(provider.verify())
+    await until(lambda: nodes.a.entered > entered)
+    nodes.a.pause_seconds = 0
+    async with asyncio.timeout(5):
+        assert (await provider.get_balances(address(1))).network_url == "http://a.test/"
+    probe.cancel()
+    await asyncio.gather(probe, return_exceptions=True)
+
+
+async def test_what_one_node_lists_wrongly_for_one_vault_is_asked_of_another(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    held = [(asset(1), 1), (asset(2), 2)]
+    nodes.a.balances = {address(1): list(held), address(2): list(held)}
+    nodes.b.balances = {address(1): list(held), address(2): list(held)}
+    provider = make()
+    await provider.fetch_many([address(1), address(2)])
+    nodes.a.balances[address(1)] = held[:1]  # a storage error ended the list
+    nodes.a.requests.clear()
+    answers = await provider.fetch_many([address(1), address(2)])
+    urls = [a.network_url for a in answers.values() if isinstance(a, Snapshot)]
+    assert urls == ["http://b.test/", "http://a.test/"]
+    assert (len(nodes.a.requests), len(nodes.b.requests)) == (1, 1)
+
+
+async def test_a_vault_at_which_one_nodes_resolver_fails_is_asked_of_another(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    nodes.a.refused_owners = frozenset({address(2)})
+    provider = make()
+    answers = await provider.fetch_many([address(n) for n in range(1, 5)])
+    urls = [a.network_url for a in answers.values() if isinstance(a, Snapshot)]
+    assert urls == ["http://a.test/", "http://b.test/", "http://a.test/", "http://a.test/"]
+
+
+async def test_a_vault_that_every_node_refuses_fails_alone(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    nodes.a.refused_owners = nodes.b.refused_owners = frozenset({address(2)})
+    provider = make()
+    answers = await provider.fetch_many([address(n) for n in range(1, 5)])
+    failed = [owner for owner, answer in answers.items() if not isinstance(answer, Snapshot)]
+    assert failed == [address(2)]
+    assert isinstance(answers[address(2)], QueryRefusedError)
+
+
+class SlowAtFirst(UnlimitedCallBudget):
+    """A budget whose next call, when it is told to, waits longer than any node takes."""
+
+    pause_seconds = 0.0
+
+    @asynccontextmanager
+    async def call(
+        self, chain_id: int, lane: Lane, *, timeout_seconds: float
+    ) -> AsyncIterator[None]:
+        pause, self.pause_seconds = self.pause_seconds, 0.0
+        await asyncio.sleep(pause)
+        async with super().call(chain_id, lane, timeout_seconds=timeout_seconds):
+            yield
+
+
+async def test_waiting_for_our_own_budget_is_no_slowness_of_the_node(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    budget = SlowAtFirst()
+    provider = make(hedge_quantile=0.5, concurrency=20, timeout_seconds=20, budget=budget)
+    await provider.verify()
+    nodes.a.pause_seconds = 0.2
+    await asyncio.gather(
+        *(provider.fetch_many([address(1)], required_height=height) for height in range(20))
+    )
+    nodes.a.pause_seconds = 0
+    nodes.b.requests.clear()
+    budget.pause_seconds = 1.0
+    assert (await provider.get_balances(address(1))).network_url == "http://a.test/"
+    assert nodes.b.requests == []
+
+
+async def test_time_spent_in_our_own_budget_leaves_time_for_another_node(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    budget = SlowAtFirst()
+    provider = make(timeout_seconds=4, budget=budget)
+    await provider.verify()
+    nodes.a.pause_seconds = 60
+    budget.pause_seconds = 2.5
+    assert (await provider.get_balances(address(1))).network_url == "http://b.test/"
+
+
+async def test_a_node_that_asks_for_a_pause_is_left_alone_while_another_serves(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    provider = make()
+    await provider.verify()
+    nodes.a.fault = lambda _: httpx.Response(429, headers={"retry-after": "30"})
+    for _ in range(3):
+        assert (await provider.get_balances(address(1))).network_url == "http://b.test/"
+    assert len(nodes.a.requests) == 1
+
+
+async def test_when_every_node_asks_for_a_pause_the_answer_says_so_at_once(
+    nodes: Two, make: Callable[..., NodeProvider]
+) -> None:
+    provider = make(timeout_seconds=20)
+    await provider.verify()
+    nodes.a.fault = nodes.b.fault = lambda _: httpx.Response(503, headers={"retry-after": "30"})
+    async with asyncio.timeout(10):
+        answer = (await provider.fetch_many([address(1)]))[address(1)]
+    assert isinstance(answer, NodeOverloadedError)
+    assert answer.retry_after_seconds == 30
+    assert (len(nodes.a.requests), len(nodes.b.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("1", 1),
+        (" 7 ", 7),
+        ("86400", 30),
+        ("9" * 5000, 30),
+        ("-1", 0),
+        ("1.5", 0),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", 0),
+        ("", 0),
+    ],
+)
+async def test_a_wish_for_a_pause_is_read_within_reason(
+    nodes: Two, make: Callable[..., NodeProvider], header: str, seconds: float
+) -> None:
+    provider = make(retries=RetryPolicy(attempts=1))
+    await provider.verify()
+    nodes.a.fault = nodes.b.fault = lambda _: httpx.Response(429, headers={"retry-after": header})
+    answer = (await provider.fetch_many([address(1)]))[address(1)]
+    assert isinstance(answer, NodeOverloadedError)
+    assert answer.retry_after_seconds == seconds
