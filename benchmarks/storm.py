@@ -10,41 +10,25 @@ do with this machine's speed: the number of node requests, and that every vault 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import math
-import signal
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.common import refuse, save
-from benchmarks.storm_users import Population, population, write
+from benchmarks.storm_stage import CALLS_PER_SECOND, LATENCY_SECONDS, Stage, stage
+from benchmarks.storm_users import Population, population
 from cache.warm_ups import Shelf
-from cli.demo.nodes import SimulatedNode
-from config.settings import Settings
 from devnet.options import BASE_ASSET_ID
 from domain.values import Address, Fresh, Lane
-from runtime.assembly import Runtime
-from supervisor.ports import free_port, is_listening
-from supervisor.processes import spawn, stop
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
-from supervisor.waiting import wait_until
 from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
-from tasks.publisher import CeleryPublisher, open_publisher
 
-LATENCY_SECONDS = 0.5
-CALLS_PER_SECOND = 20
 REQUEST = 200
 TRANSACTIONS = 5
 READ_PAUSE_SECONDS = 0.05
@@ -62,8 +46,12 @@ class Figures:
         node_requests: GraphQL requests of the storm, those of the transactions left out.
         allowed_requests: 1.5 times the fewest possible.
         seconds: from the first login to the last warm vault.
-        budget_bound_seconds: the fewest requests at the budget's rate, and one latency.
-        process_bound_seconds: the same when each process has one request under way.
+        node_bound_seconds: the fewest requests as fast as the budget and the processes allow,
+            if nothing but the node cost time.
+        seconds_without_tasks: the same number of vaults fetched and published here by one program
+            in the fewest requests, with nothing else to do: what this machine needs for it.
+        worker_cpu_seconds: computing time of the workers, of all kinds.
+        node_cpu_seconds: of the simulated node, which runs on the same machine.
         transaction_seconds: from each confirmation to the right balance in the cache.
         read_ms_median: a read of ten warm vaults during the storm.
         read_ms_p99: the slowest hundredth of them.
@@ -76,114 +64,32 @@ class Figures:
     node_requests: int
     allowed_requests: int
     seconds: float
-    budget_bound_seconds: float
-    process_bound_seconds: float
+    node_bound_seconds: float
+    seconds_without_tasks: float
+    worker_cpu_seconds: float
+    node_cpu_seconds: float
     transaction_seconds: list[float]
     read_ms_median: float
     read_ms_p99: float
 
 
-@dataclass
-class Stage:
-    """Everything that runs during a storm."""
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What was measured; see `Figures`."""
 
-    settings: Settings
-    runtime: Runtime
-    publisher: CeleryPublisher
-    node: SimulatedNode
-    log: Path
-
-    def planned(self) -> int:
-        """Return how many logins have been planned."""
-        return self.log.read_text().count('"warm_up.planned"')
-
-    def succeeded(self, event: str) -> int:
-        """Return how often the workers wrote an event."""
-        return self.log.read_text().count(f'"{event}"')
+    seconds: float
+    requests: int
+    cpu: dict[str, float]
+    transactions: list[float]
+    reads: list[float]
 
 
-@contextlib.contextmanager
-def _programs(
-    directory: Path, environment: dict[str, str], pool: tuple[str, ...], node_port: int
-) -> Iterator[Path]:
-    """Run the node and the workers."""
-    log = directory / "workers.log"
-    node = ("devnet", "--port", str(node_port), "--block-seconds", "0", "--chain-id", "9889")
-    node += ("--latency-ms", str(int(LATENCY_SECONDS * 1000)))
-    celery = ("celery", "-A", "tasks", "worker", "--without-mingle", "--without-gossip")
-    workers = (
-        (*celery, "-Q", "invalidation", "-c", "2", "-n", "invalidation@storm"),
-        *(
-            (*celery, "-Q", "warmup,refresh", *pool, "-n", f"warmup-{place}@storm")
-            for place in range(2)
-        ),
-    )
-    with log.open("ab") as output:
-        children = [spawn([sys.executable, "-m", *node], output=subprocess.DEVNULL)]
-        try:
-            wait_until(lambda: is_listening(node_port), seconds=20)
-            children += [
-                spawn(
-                    [sys.executable, "-m", *arguments],
-                    environment=environment,
-                    output=output,
-                    death_signal=signal.SIGKILL,
-                )
-                for arguments in workers
-            ]
-            ready = '"worker.ready"'
-            if not wait_until(lambda: log.read_text().count(ready) == len(workers), seconds=60):
-                refuse(f"the workers did not start: {log.read_text()[-2000:]}")
-            yield log
-        finally:
-            for child in reversed(children):
-                stop(child)
-
-
-@contextlib.asynccontextmanager
-async def _stage(
-    people: Population, broker_url: str, pool: tuple[str, ...]
-) -> AsyncIterator[Stage]:
-    node_port = free_port()
-    cache = EmbeddedServer.start(memory="512mb")
-    try:
-        with tempfile.TemporaryDirectory(prefix="balance-cache-storm-") as name:
-            directory = Path(name)
-            database = f"sqlite:///{directory / 'registry.sqlite3'}"
-            await write(database, people)
-            url = f"http://127.0.0.1:{node_port}/v1/graphql"
-            network = {"chainId": 9889, "name": "simulated", "urls": [url]}
-            environment = {
-                "REDIS_URL": cache.url(),
-                "CELERY_BROKER_URL": broker_url,
-                "DATABASE_URL": database,
-                "FUEL_NETWORKS": json.dumps([network]),
-                "NODE_CALLS_PER_SECOND": str(CALLS_PER_SECOND),
-                "WARMUP_CONCURRENCY": str(int(CALLS_PER_SECOND * LATENCY_SECONDS)),
-            }
-            named: dict[str, Any] = {
-                k if k == "REDIS_URL" else k.lower(): v for k, v in environment.items()
-            }
-            settings = Settings(**named)
-            with _programs(directory, environment, pool, node_port) as log:
-                node = SimulatedNode(f"http://127.0.0.1:{node_port}")
-                runtime = await Runtime.open(settings)
-                try:
-                    async with open_publisher(settings, seconds=10.0) as publisher:
-                        yield Stage(settings, runtime, publisher, node, log)
-                finally:
-                    await node.close()
-                    await runtime.close()
-    finally:
-        cache.stop()
-
-
-async def _storm(stage: Stage, people: Population) -> tuple[float, int, list[float], list[float]]:
-    """Return its seconds, its node requests, the transactions' seconds, the reads' ms."""
+async def _storm(stage: Stage, people: Population) -> Storm:
     warm, pairs = _vaults_beside(people)
-    await stage.node.give({a: [(BASE_ASSET_ID, 1000)] for pair in pairs for a in pair})
+    held = [*people.distinct, *sum(pairs, ())]
+    await stage.node.give({address: [(BASE_ASSET_ID, 1000)] for address in held})
     await stage.runtime.reader(9889).refill([*warm, *sum(pairs, ())], lane=Lane.READ)
-    before = await stage.node.requests()
+    requests, cpu = await stage.node.requests(), stage.cpu_seconds()
     begun = time.monotonic()
     over = asyncio.Event()
     reading = asyncio.create_task(_keep_reading(stage, warm, over))
@@ -194,15 +100,46 @@ async def _storm(stage: Stage, people: Population) -> tuple[float, int, list[flo
         )
     await _until_warm(stage, len(people.users))
     seconds = time.monotonic() - begun
+    spent = {kind: after - cpu[kind] for kind, after in stage.cpu_seconds().items()}
     transactions = await paying
     over.set()
     reads = await reading
-    requests = await stage.node.requests() - before - _refills(stage)
+    requests = await stage.node.requests() - requests - _refills(stage)
+    await _check(stage, people)
+    return Storm(seconds, requests, spent, transactions, reads)
+
+
+async def _check(stage: Stage, people: Population) -> None:
     answers = await stage.runtime.cache.read(9889, people.distinct)
-    cold = sum(not isinstance(answer, Fresh) for answer in answers.values())
-    if cold:
-        refuse(f"{cold} vaults are not warm")
-    return seconds, requests, transactions, reads
+    wrong = [
+        address
+        for address, answer in answers.items()
+        if not isinstance(answer, Fresh)
+        or [balance.amount for balance in answer.stored.snapshot.balances] != [1000]
+    ]
+    if wrong:
+        refuse(f"{len(wrong)} vaults are cold or wrong, for example {wrong[0]}")
+
+
+async def _without_tasks(stage: Stage, vaults: int) -> float:
+    """Fetch and publish as many other vaults from here; return the seconds."""
+    first = 4 * 10**9
+    others = ["0x" + format(first + n, "064x") for n in range(vaults)]
+    await stage.node.give({address: [(BASE_ASSET_ID, 1000)] for address in others})
+    reader, at_once = stage.runtime.reader(9889), stage.settings.warmup_concurrency
+    places = asyncio.Semaphore(at_once)
+
+    async def fetch(some: list[Address]) -> None:
+        async with places:
+            await reader.refill(some, lane=Lane.WARMUP)
+
+    begun = time.monotonic()
+    await asyncio.gather(*(fetch(others[at : at + REQUEST]) for at in range(0, vaults, REQUEST)))
+    seconds = time.monotonic() - begun
+    answers = await stage.runtime.cache.read(9889, others)
+    if not all(isinstance(answer, Fresh) for answer in answers.values()):
+        refuse("the fetch without tasks left cold vaults")
+    return seconds
 
 
 def _vaults_beside(people: Population) -> tuple[list[Address], list[tuple[Address, Address]]]:
@@ -276,23 +213,30 @@ async def _until_right(stage: Stage, amounts: dict[Address, int], height: int) -
 async def measure(logins: int, vaults: int, pool: str, broker_url: str) -> Figures:
     """Run one storm."""
     people = population(logins, vaults, 0.3)
-    options = ("-P", "prefork", "-c", "1") if pool == "prefork" else ("-P", "threads", "-c", "6")
-    async with _stage(people, broker_url, options) as stage:
-        seconds, requests, transactions, reads = await _storm(stage, people)
+    at_once = 1 if pool == "prefork" else 6
+    options = ("-P", pool, "-c", str(at_once))
+    async with stage(people, broker_url, options) as running:
+        storm = await _storm(running, people)
+        alone = await _without_tasks(running, len(people.distinct))
     fewest = math.ceil(len(people.distinct) / REQUEST)
     return Figures(
         broker="rabbitmq" if broker_url.startswith("amqp") else "redis",
         pool=pool,
         logins=logins,
         distinct_vaults=len(people.distinct),
-        node_requests=requests,
+        node_requests=storm.requests,
         allowed_requests=int(1.5 * fewest),
-        seconds=round(seconds, 2),
-        budget_bound_seconds=fewest / CALLS_PER_SECOND + LATENCY_SECONDS,
-        process_bound_seconds=math.ceil(fewest / 2) * LATENCY_SECONDS,
-        transaction_seconds=transactions,
-        read_ms_median=round(statistics.median(reads), 2),
-        read_ms_p99=round(sorted(reads)[int(len(reads) * 0.99)], 2),
+        seconds=round(storm.seconds, 2),
+        node_bound_seconds=max(
+            fewest / CALLS_PER_SECOND + LATENCY_SECONDS,
+            math.ceil(fewest / (2 * at_once)) * LATENCY_SECONDS,
+        ),
+        seconds_without_tasks=round(alone, 2),
+        worker_cpu_seconds=round(storm.cpu["workers"], 1),
+        node_cpu_seconds=round(storm.cpu["node"], 1),
+        transaction_seconds=storm.transactions,
+        read_ms_median=round(statistics.median(storm.reads), 2),
+        read_ms_p99=round(sorted(storm.reads)[int(len(storm.reads) * 0.99)], 2),
     )
 
 

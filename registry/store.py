@@ -88,9 +88,11 @@ class Registry:
         Raises:
             UnknownUserError: there is no such user.
         """
-        records = await self._records_of_user(user_id, queries.newest_first)
-        addresses = dict.fromkeys(r.address for r in records if r.address is not None)
-        return list(addresses)[:limit]
+        addresses = [
+            self._parsed(row.predicate_address)
+            for row in await self._rows_of_user(user_id, queries.NEWEST_FIRST)
+        ]
+        return list(dict.fromkeys(a for a in addresses if a is not None))[:limit]
 
     async def every_address_of_user(self, user_id: str) -> Sequence[Address]:
         """Return the addresses of a user's predicates, those out of his sight too.
@@ -100,8 +102,7 @@ class Registry:
         Raises:
             UnknownUserError: there is no such user.
         """
-        await self._inactive_addresses(user_id)  # refuses a user who is not there
-        rows = await self._all(queries.newest_first(queries.predicates_of_user(user_id)))
+        rows = await self._rows_of_user(user_id, queries.NEWEST_FIRST, hidden_too=True)
         parsed = (self._parsed(row.predicate_address) for row in rows)
         return list(dict.fromkeys(address for address in parsed if address is not None))
 
@@ -111,7 +112,8 @@ class Registry:
         Raises:
             UnknownUserError: there is no such user.
         """
-        return await self._records_of_user(user_id, queries.by_id)
+        rows = await self._rows_of_user(user_id, queries.BY_ID)
+        return [self._record(row) for row in rows]
 
     async def predicate(self, predicate_id: str) -> PredicateRecord:
         """Return one predicate, whoever's it is: for callers who may see all.
@@ -191,25 +193,25 @@ class Registry:
         parsed = (self._parsed(row.predicate_address) for row in rows)
         return list(dict.fromkeys(address for address in parsed if address is not None))
 
-    async def _records_of_user(self, user_id: str, order: Any) -> Sequence[PredicateRecord]:
-        inactive = await self._inactive_addresses(user_id)
-        rows = await self._all(order(queries.predicates_of_user(user_id)))
-        records = (self._record(row) for row in rows)
-        return [
-            record
-            for record in records
-            if record.address not in inactive and record.stored_address.lower() not in inactive
-        ]
+    async def _rows_of_user(
+        self, user_id: str, statement: queries.Statement, *, hidden_too: bool = False
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return a user's predicates, without those that he has put out of sight.
 
-    async def _inactive_addresses(self, user_id: str) -> set[str]:
-        rows = (
-            await self._all(queries.user_settings(user_id)) if _as_uuid(user_id) is not None else []
-        )
-        if not rows:
+        Raises:
+            UnknownUserError: there is no such user.
+        """
+        if _as_uuid(user_id) is None:
             raise UnknownUserError(user_id)
-        settings = rows[0].settings
-        listed = settings.get("inactivesPredicates") if isinstance(settings, dict) else None
-        return {str(address).lower() for address in listed} if isinstance(listed, list) else set()
+        asked = {"user_id": user_id}
+        with database_errors():
+            async with self._reading.connect() as connection:
+                user = (await connection.execute(queries.USER_SETTINGS, asked)).one_or_none()
+                if user is None:
+                    raise UnknownUserError(user_id)
+                rows = (await connection.execute(statement, asked)).all()
+        hidden = set() if hidden_too else _hidden(user.settings)
+        return [row for row in rows if not hidden or not _is_among(row.predicate_address, hidden)]
 
     def _record(self, row: Row[*tuple[Any, ...]]) -> PredicateRecord:
         members, minimum = signers(row.configurable)
@@ -254,6 +256,21 @@ def _reserve(reservation: Reservation, row: Row[*tuple[Any, ...]]) -> None:
         return
     for asset_id, amount in coins.items():
         reservation.coins[asset_id] = reservation.coins.get(asset_id, 0) + amount
+
+
+def _hidden(settings: object) -> set[str]:
+    """Return what a user has put out of sight, in lower case."""
+    listed = settings.get("inactivesPredicates") if isinstance(settings, dict) else None
+    return {str(address).lower() for address in listed} if isinstance(listed, list) else set()
+
+
+def _is_among(stored_address: str, addresses: Collection[str]) -> bool:
+    if stored_address.lower() in addresses:
+        return True
+    try:
+        return parse_address(stored_address) in addresses
+    except InvalidAddressError:
+        return False
 
 
 def _stored_forms(address: Address) -> tuple[str, str, str]:

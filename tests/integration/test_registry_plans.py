@@ -106,11 +106,11 @@ async def test_the_login_allocation_and_reserved_coins_queries_use_indexes(
         user_id, predicate_ids = await _user_and_predicates(connection)
         assert len(predicate_ids) == 10
         statements = {
-            "login": queries.newest_first(queries.predicates_of_user(user_id)),
-            "allocation": queries.by_id(queries.predicates_of_user(user_id)),
+            "login": queries.NEWEST_FIRST.params(user_id=user_id),
+            "allocation": queries.BY_ID.params(user_id=user_id),
             "reserved coins": queries.pending_drafts(predicate_ids),
             "one predicate": queries.predicate_and_relation(predicate_ids[0], user_id),
-            "settings": queries.user_settings(user_id),
+            "settings": queries.USER_SETTINGS.params(user_id=user_id),
             "known addresses": queries.addresses_known([bytes32() for _ in range(20)]),
         }
         plans = {name: await _plan(connection, s) for name, s in statements.items()}
