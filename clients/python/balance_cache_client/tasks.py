@@ -1,0 +1,99 @@
+"""Enqueuing straight to the broker, for programs that speak Celery: ``pip install …[celery]``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from celery import Celery
+from kombu import Exchange, Queue
+from kombu.exceptions import KombuError
+
+from balance_cache_client.errors import NotEnqueuedError
+
+_THREADS = 2
+_WARM_UP_LIFE_SECONDS = 120
+
+
+class TaskSender:
+    """Enqueues the service's tasks by their names; never waits longer than `seconds`.
+
+    On a Redis broker a message that this sends is not in the service's journal of accepted
+    invalidations: a broker killed at the wrong moment may lose it. Use the HTTP client's
+    `invalidate`, or RabbitMQ, for what must not be lost.
+    """
+
+    def __init__(self, app: Celery, *, seconds: float = 0.1) -> None:
+        """Use the program's own app, connected to the service's broker."""
+        self._app = app
+        self._seconds = seconds
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="balance-cache-tasks")
+        self._free = _THREADS
+
+    async def warm_user(self, user_id: str, chain_id: int | None = None) -> str:
+        """Enqueue a login's warm-up; return the task's id.
+
+        Raises:
+            NotEnqueuedError: the broker did not confirm it in time.
+        """
+        args = (user_id, chain_id)
+        return await self._send("balances.warm_user", args, "warmup", _WARM_UP_LIFE_SECONDS)
+
+    async def invalidate(
+        self,
+        addresses: Sequence[str],
+        chain_id: int | None = None,
+        block_height: int | None = None,
+        transaction_id: str | None = None,
+    ) -> str:
+        """Enqueue an invalidation, which refills too; return the task's id.
+
+        Raises:
+            NotEnqueuedError: the broker did not confirm it in time. Send it again.
+        """
+        args = (list(addresses), chain_id, block_height, transaction_id)
+        return await self._send("balances.invalidate", args, "invalidation", None)
+
+    def close(self) -> None:
+        """Give up what is being sent; the app stays its owner's."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _send(
+        self, name: str, args: Sequence[object], queue: str, expires: float | None
+    ) -> str:
+        if self._free == 0:  # all of them hang in a dead broker's connection
+            raise NotEnqueuedError(f"{name}: the broker does not answer")
+        self._free -= 1
+        loop = asyncio.get_running_loop()
+        sending = loop.run_in_executor(self._threads, self._publish, name, args, queue, expires)
+        sending.add_done_callback(self._thread_is_free)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.shield(sending)
+        except (TimeoutError, KombuError, OSError) as error:
+            raise NotEnqueuedError(f"{name}: the broker did not take it in time") from error
+
+    def _lane(self, name: str) -> Queue:
+        """Return the lane as the service declares it: whoever comes first creates it."""
+        is_redis = self._app.connection().transport.driver_type == "redis"
+        arguments = None if is_redis else {"x-queue-type": "quorum"}
+        return Queue(name, Exchange(name), routing_key=name, queue_arguments=arguments)
+
+    def _thread_is_free(self, sending: asyncio.Future[str]) -> None:
+        self._free += 1
+        if not sending.cancelled():
+            sending.exception()  # nobody may be waiting any more: mark it as seen
+
+    def _publish(self, name: str, args: Sequence[object], queue: str, expires: float | None) -> str:
+        sent = self._app.send_task(
+            name,
+            args=args,
+            exchange=queue,
+            routing_key=queue,
+            declare=[self._lane(queue)],
+            expires=expires,
+            ignore_result=True,
+            retry=False,
+        )
+        return str(sent.id)
