@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from supervisor.processes import spawn, stop
 from supervisor.waiting import wait_until
 
 _SHOWN_LINES = 12
+_STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,13 @@ class Children:
                 raise child.explain(f"ended with code {child.process.returncode}")
 
     def stop(self) -> None:
-        """End all of them: the askers first, so that nobody misses what he works with."""
+        """End all of them: the askers first, so that nobody misses what he works with.
+
+        Politely within one time for all together, then by force: whoever pressed Ctrl-C waits.
+        """
+        deadline = time.monotonic() + _STOP_SECONDS
         for child in reversed(self._children):
             child.process.terminate()
         for child in reversed(self._children):
-            stop(child.process)
+            stop(child.process, max(0.0, deadline - time.monotonic()))
         self._children.clear()
