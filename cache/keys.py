@@ -21,6 +21,7 @@ bc:beat                          string  ours            a day after beat's last
 bc:changes                       stream  ours            keep life after the last change; bounded
 bc:counters                      hash    ours            30 days after the last count
 bc:epoch                         string  ours            7 days after the last new connection
+bc:audit:{c}                     string  ours            7 days after the last audit
 bc:follow:{c}                    hash    ours            30 days after the follower's last step
 bc:ended                         (pub/sub channel: which leases ended)
 ===============================  ======  ==============  =========================================

@@ -184,6 +184,26 @@ class Settings(BaseSettings):
         "chain was begun anew, and all that is cached of it is forgotten.",
     )
 
+    audit_enabled: bool = Field(
+        default=True, description="false: nobody compares what is called fresh with the nodes."
+    )
+    audit_interval_seconds: Seconds = Field(
+        default=60.0, description="How often a sample of each network is compared."
+    )
+    audit_sample: int = Field(
+        default=100,
+        gt=0,
+        le=5_000,
+        description="Predicates of a sample: so many by traffic, and about so many in turn.",
+    )
+    audit_grace_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=20,
+        description="How long what is called fresh may differ from the node until it counts as "
+        "wrong: the time in which a follower finds a block.",
+    )
+
     api_host: str = Field(default="127.0.0.1", description="Where the read API listens.")
     api_port: int = Field(default=8080, ge=0, le=65_535, description="Its port; 0: a free one.")
     cors_allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -16,6 +16,7 @@ from cache.dead_letters import DeadLetters
 from cache.heartbeat import Heartbeat
 from cache.prices import PriceStore
 from cache.quotes import QuoteStore
+from cache.sampling import AuditSample
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
 from cache.tally import Tally
@@ -31,6 +32,7 @@ from provider.behind import BackgroundWork
 from provider.blocks import ChainReader
 from provider.budget import LocalCallBudget, SharedOrLocalBudget
 from provider.cached import CachedProvider
+from provider.comparing import Comparer
 from provider.node import NodeProvider
 from provider.prices import source_of
 from registry.store import Registry
@@ -60,6 +62,7 @@ class Runtime:
         beat: when beat was last heard of.
         prices: prices that we keep ourselves, where Bako keeps none.
         price_source: where those come from; None: nowhere.
+        audit_sample: draws whom an audit looks at.
         background: what goes on beside requests and tasks until the parts are closed.
     """
 
@@ -78,6 +81,7 @@ class Runtime:
     prices: PriceStore
     price_source: PriceSource | None
     background: BackgroundWork
+    audit_sample: AuditSample
     _nodes: Mapping[ChainId, NodeProvider]
     _readers: Mapping[ChainId, CachedProvider]
     _watches: Sequence[NodeWatch]
@@ -139,6 +143,7 @@ class Runtime:
             _readers=readers,
             _watches=[NodeWatch(node) for node in nodes.values()],
             background=BackgroundWork(),
+            audit_sample=AuditSample(client, hash_tags=settings.redis_hash_tags),
             _followed={
                 network.chain_id: FollowedChain(
                     chain_id=network.chain_id,
@@ -161,6 +166,15 @@ class Runtime:
         """
         self.settings.network(chain_id)
         return self._readers[chain_id]
+
+    def comparer(self, chain_id: ChainId) -> Comparer:
+        """Return what compares the cache of a network with its nodes.
+
+        Raises:
+            UnknownNetworkError: the chain is not on the allow-list.
+        """
+        self.settings.network(chain_id)
+        return Comparer(chain_id, self.cache, self._nodes[chain_id])
 
     def followed(self, chain_id: ChainId) -> FollowedChain:
         """Return what the follower of a chain works with.

@@ -36,6 +36,7 @@ app = Celery(
         "tasks.follow",
         "tasks.everything",
         "tasks.prices",
+        "tasks.audit",
     ],
 )
 # A promise: Celery calls it when the configuration is first needed.

@@ -33,6 +33,7 @@ FOLLOW = "balances.follow"
 INVALIDATE_ALL = "balances.invalidate_all"
 CLEAR_ALL = "balances.clear_all"
 REFRESH_PRICES = "prices.refresh"
+AUDIT = "balances.audit"
 
 FOLLOW_SECONDS = 2
 """How often beat sees to it that somebody follows each chain."""

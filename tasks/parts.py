@@ -8,6 +8,7 @@ from typing import Protocol
 from cache.companions import Companions
 from cache.dead_letters import DeadLetters
 from cache.heartbeat import Heartbeat
+from cache.sampling import AuditSample
 from cache.tally import Tally
 from cache.warm_ups import WarmUps
 from config.settings import Settings
@@ -15,6 +16,7 @@ from domain.errors import ProviderError
 from domain.ports import BalanceCache, BalanceReader, PredicateDirectory, RefreshSchedule
 from domain.values import ChainId
 from provider.behind import BackgroundWork
+from provider.comparing import Comparer
 from runtime.following import FollowedChain
 
 
@@ -69,6 +71,19 @@ class Parts(Protocol):
     @property
     def background(self) -> BackgroundWork:
         """What goes on between tasks and ends with the process."""
+        ...
+
+    @property
+    def audit_sample(self) -> AuditSample:
+        """Draws whom an audit looks at."""
+        ...
+
+    def comparer(self, chain_id: ChainId) -> Comparer:
+        """Return what compares the cache of a network with its nodes.
+
+        Raises:
+            UnknownNetworkError: the chain is not on the allow-list.
+        """
         ...
 
     def followed(self, chain_id: ChainId) -> FollowedChain:

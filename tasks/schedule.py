@@ -6,6 +6,7 @@ from typing import Any
 
 from config.settings import Settings
 from tasks.names import (
+    AUDIT,
     FOLLOW,
     FOLLOW_SECONDS,
     PUBLISH_LOST,
@@ -32,6 +33,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     return {
         **_refreshes(settings),
         **_lost_messages(),
+        **(_audits(settings) if settings.audit_enabled else {}),
         **(_followers(settings) if _follows(settings) else {}),
         **(_prices(settings) if settings.price_source is not None else {}),
     }
@@ -71,6 +73,19 @@ def _followers(settings: Settings) -> dict[str, dict[str, Any]]:
             "schedule": float(FOLLOW_SECONDS),
             "args": (chain_id,),
             "options": {"queue": Queue.INVALIDATION.value, "expires": float(FOLLOW_SECONDS)},
+        }
+        for chain_id in settings.chain_ids
+    }
+
+
+def _audits(settings: Settings) -> dict[str, dict[str, Any]]:
+    interval = settings.audit_interval_seconds
+    return {
+        f"audit-{chain_id}": {
+            "task": AUDIT,
+            "schedule": interval,
+            "args": (chain_id,),
+            "options": {"queue": Queue.REFRESH.value, "expires": max(interval, 1.0)},
         }
         for chain_id in settings.chain_ids
     }

@@ -24,6 +24,7 @@ from api.internal.bodies import (
 )
 from api.problems import ProblemError, documented
 from domain.values import ChainId, parse_address
+from provider.comparing import Difference, nines
 
 _MOST_KEYS = 100
 _STARTED = time.monotonic()
@@ -199,6 +200,7 @@ async def _stats(parts: Parts) -> dict[str, Any]:
         "warmupPredicates": found.get("warmup_predicates", 0),
         "errors": _added(found, "poisoned", "unavailable"),
         "published": found.get("published", 0),
+        "audit": _audit(found),
         "uptimeSeconds": int(time.monotonic() - _STARTED),
         "totalKeys": found.get("total_keys", 0),
         "byChain": found.get("by_chain", {}),
@@ -208,6 +210,21 @@ async def _stats(parts: Parts) -> dict[str, Any]:
             "ttl": settings.balance_cache_ttl,
             "invalidationFlagTtl": settings.balance_invalidation_ttl,
         },
+    }
+
+
+def _audit(found: Mapping[str, object]) -> dict[str, Any]:
+    samples = _added(found, "audit_samples")
+    wrong = _added(found, *(f"audit_{kind.value}" for kind in Difference))
+    late = _added(found, "audit_late")
+    return {
+        "samples": samples,
+        "late": late,
+        "secondsToConsistent": round(_added(found, "audit_late_ms") / 1000 / late, 3)
+        if late
+        else None,
+        **{kind.value: _added(found, f"audit_{kind.value}") for kind in Difference},
+        "nines": nines(samples, wrong),
     }
 
 

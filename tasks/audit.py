@@ -1,0 +1,53 @@
+"""Is what we call fresh what the chain says? A sample of it is compared, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from tasks import operations
+from tasks.auditing import audit
+from tasks.declare import declare_task
+from tasks.later import Follow
+from tasks.names import AUDIT, Queue
+from tasks.parts import Parts
+
+_log = structlog.get_logger("tasks")
+
+
+@declare_task(AUDIT, queue=Queue.REFRESH, deadline_seconds=40, expires_seconds=60, retries=0)
+async def audit_balances(parts: Parts, chain_id: int) -> Sequence[Follow]:
+    """Compare a sample of one network's fresh balances with the node; heal what is wrong.
+
+    The sample is drawn by traffic, and goes on with a walk through everybody.
+    """
+    settings = parts.settings
+    for switch, is_on in (
+        ("ENABLE_BALANCE_CACHE=false", settings.enable_balance_cache),
+        ("AUDIT_ENABLED=false", settings.audit_enabled),
+    ):
+        if not is_on:
+            _log.info("task.switched_off", task=AUDIT, by=switch)
+            return ()
+    chain = operations.parse_chain_id(chain_id)
+    reader = parts.reader(chain)
+    busy = await parts.audit_sample.by_traffic(chain, settings.audit_sample)
+    sample = dict.fromkeys([*busy, *await parts.audit_sample.in_turn(chain, settings.audit_sample)])
+    report = await audit(
+        list(sample),
+        parts.comparer(chain),
+        parts.cache,
+        reader,
+        grace_seconds=settings.audit_grace_seconds,
+    )
+    await parts.tally.add(**report.counts())
+    _log.info(
+        "audit.done",
+        chain_id=chain,
+        agreed=report.agreed,
+        late=report.late,
+        violations=len(report.violations),
+        unknown=report.unknown,
+    )
+    return ()
