@@ -21,7 +21,12 @@ async def send_batch(client: RedisCluster, commands: Sequence[tuple[Any, ...]]) 
     for part in parts:
         for command in part:
             pipeline.execute_command(*command)
-    answers = iter(await pipeline.execute(raise_on_error=False))
+    told = await pipeline.execute(raise_on_error=False)
+    for answer in told:
+        # One node's death stands in the places of its answers. It is no refusal of a command.
+        if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+            raise answer
+    answers = iter(told)
     return [
         _joined(command, [next(answers) for _ in part])
         for command, part in zip(commands, parts, strict=True)
@@ -41,8 +46,16 @@ def _parts(command: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 def _joined(command: tuple[Any, ...], answers: list[Any]) -> Any:
     if command[0] != "MGET":
         return answers[0]
-    # MGET reads a key of another type as absent; GET refuses it.
-    return [None if isinstance(answer, ResponseError) else answer for answer in answers]
+    return [_text(answer) for answer in answers]
+
+
+def _text(answer: Any) -> Any:
+    """MGET reads a key of another type as absent; GET refuses it."""
+    if not isinstance(answer, ResponseError):
+        return answer
+    if str(answer).startswith("WRONGTYPE"):
+        return None
+    raise answer  # a flag that could not be read is not an absent flag
 
 
 async def _scan(client: RedisCluster, command: tuple[Any, ...]) -> list[Any]:

@@ -19,7 +19,7 @@ PORTION = 128
 
 Argument = str | bytes | int
 Command = tuple[Argument, ...]
-ScriptCall = tuple[Sequence[str], Sequence[Argument]]
+ScriptCall = tuple[Sequence[str | bytes], Sequence[Argument]]
 """The keys and the arguments of one run of a script."""
 
 
@@ -68,16 +68,18 @@ class Commands:
         ]
         answers: list[Any] = []
         for at in range(0, len(commands), PORTION):
-            answers += await self.batch(commands[at : at + PORTION])
-        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:  # a new or restarted server: send the source along
-            again = await self.batch(
-                [("EVAL", found.source, *commands[i][2:]) for i in unknown],
-            )
-            for i, answer in zip(unknown, again, strict=True):
-                answers[i] = answer
+            answers += await self._run_portion(found.source, commands[at : at + PORTION])
         with unavailable():
             for answer in answers:
                 if isinstance(answer, ResponseError):
                     raise answer
+        return answers
+
+    async def _run_portion(self, source: str, commands: Sequence[Command]) -> list[Any]:
+        answers = await self.batch(commands)
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:  # a new or restarted server: send the source along
+            again = await self.batch([("EVAL", source, *commands[i][2:]) for i in unknown])
+            for i, answer in zip(unknown, again, strict=True):
+                answers[i] = answer
         return answers

@@ -71,7 +71,7 @@ class Leases:
         answers = await self._commands.run("acquire", calls)
         lease_ms = milliseconds(self._lives.lease_seconds)
         return [
-            _Offer(Lease(wish.address, wish.chain_id, token, number), lease_ms)
+            _Offer(Lease(wish.address, wish.chain_id, token, number, lease_ms), lease_ms)
             if mine
             else _Offer(None, number)
             for wish, token, (mine, number) in zip(wishes, tokens, answers, strict=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cache.checks import check_invalidation, check_lease_permits
-from cache.lives import PROBATION_FRESH_SECONDS, PROBATION_SECONDS, Lives
+from cache.lives import PROBATION_FRESH_SECONDS, PROBATION_SECONDS, Lives, milliseconds
 from cache.memory_hot import Look, MemoryHotSet
 from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import (
@@ -279,8 +279,10 @@ class MemoryBalanceCache:
         if entry.token is not None:
             entry.end_lease()
         entry.token = str(next(self._tokens))
-        entry.deadline = now + self._lives.lease_seconds * 1000
-        return Lease(address, chain_id, entry.token, max(entry.minimum, entry.upper))
+        lease_ms = milliseconds(self._lives.lease_seconds)
+        entry.deadline = now + lease_ms
+        required = max(entry.minimum, entry.upper)
+        return Lease(address, chain_id, entry.token, required, lease_ms)
 
     def _publish(self, lease: Lease, snapshot: Snapshot) -> PublishOutcome:
         entry, now = self._entry(lease.chain_id, lease.address), self._now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
@@ -10,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from cache.clock import ServerClock
 from cache.codec import Decoded, PoisonedValueError
-from cache.commands import Command, Commands
+from cache.commands import Command, Commands, ScriptCall
 from cache.counters import Counters
 from cache.failures import unavailable
 from cache.judging import STATE_FIELDS, Found, State, judge, own_fresh
@@ -59,8 +60,12 @@ class Reading:
         knowns = [self._memory.of(chain_id, address) for address in answers]
         rest = self._take_fresh(answers, zip(knowns, await self._held.ask(knowns), strict=True))
         if rest:
-            found = zip(rest, await self._closer.ask(rest), strict=True)
-            answers.update((known.address, self._judge(known, closer)) for known, closer in found)
+            found = list(zip(rest, await self._closer.ask(rest), strict=True))
+            unreadable: list[ScriptCall] = []
+            for known, closer in found:
+                answers[known.address] = self._judge(known, closer, unreadable)
+            if unreadable:
+                await self._commands.run("drop_value", unreadable)
         if counted:
             self._count([answers[known.address] for known in rest])
             self._counters.count("hits", len(answers) - len(rest))
@@ -143,7 +148,8 @@ class Reading:
         held = zip(repeat(epoch), texts[2::4], texts[3::4], texts[4::4])
         return list(zip(fields, texts[1::4], held, strict=True))
 
-    def _judge(self, known: Known, closer: _Closer) -> ReadAnswer:
+    def _judge(self, known: Known, closer: _Closer, unreadable: list[ScriptCall]) -> ReadAnswer:
+        """Say what all that is there is worth; name the value if nobody can read it."""
         state, last_known, held = closer
         now_ms = self._clock.now_ms()
         value = self._fresh_value(known, held)
@@ -151,8 +157,12 @@ class Reading:
             return own_fresh(value, now_ms)
         _, raw, chain_flag, global_flag = held
         flagged = chain_flag is not None or global_flag is not None
+        value = self._decode(known, raw)
+        if raw is not None and value is None:
+            digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+            unreadable.append(((known.names[0],), (digest,)))
         return judge(
-            Found(self._decode(known, raw), flagged),
+            Found(value, flagged),
             self._decode(known, last_known),
             State.parse(state),
             now_ms=now_ms,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -17,6 +18,9 @@ from domain.values import Address, ChainId
 
 _SUBSCRIBE_SECONDS = 1.0
 _LISTEN_SECONDS = 0.5
+_SILENT_SECONDS = 2.0
+"""A subscription that says nothing for so long, asked whether it is there, is dead."""
+
 _RECONNECT_SECONDS = 0.1
 
 
@@ -93,10 +97,16 @@ class Endings:
         async with self._client.pubsub() as subscription:
             with heeding_cancellation():
                 await subscription.subscribe(ENDED_CHANNEL)
+            heard_at = time.monotonic()
             while True:
                 message = await subscription.get_message(timeout=_LISTEN_SECONDS)
                 if message is None:
+                    if time.monotonic() - heard_at > _SILENT_SECONDS:
+                        return  # a link that is open at our end only would say nothing for ever
+                    with heeding_cancellation():
+                        await subscription.ping()
                     continue
+                heard_at = time.monotonic()
                 if message["type"] == "subscribe":
                     self._subscribed.set()
                     self._wake_all()

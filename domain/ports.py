@@ -65,12 +65,14 @@ class Lease:
         token: proves whose lease it is; a publish without it is refused.
         required_height: what the node must be asked for: the highest of what invalidations
             demanded and what is stored already.
+        lasts_ms: how long it lasts unless it is extended.
     """
 
     address: Address
     chain_id: ChainId
     token: str
     required_height: BlockHeight
+    lasts_ms: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -60,18 +60,18 @@ class RefreshBehind:
         self._refiller = refiller
         self._under_way: set[Address] = set()
 
-    def start(self, addresses: Sequence[Address]) -> None:
-        """Refill these, without waiting."""
-        news = [address for address in addresses if address not in self._under_way]
+    def start(self, versions: Mapping[Address, int]) -> None:
+        """Refill these, without waiting; what was published since these versions stays."""
+        news = {a: version for a, version in versions.items() if a not in self._under_way}
         if news:
             self._under_way.update(news)
             self._work.start(self._refill(news))
 
-    async def _refill(self, addresses: Sequence[Address]) -> dict[Address, RefillOutcome]:
+    async def _refill(self, versions: Mapping[Address, int]) -> dict[Address, RefillOutcome]:
         try:
-            return await self._refiller.refill(addresses, lane=Lane.REFRESH)
+            return await self._refiller.refill(list(versions), lane=Lane.REFRESH, seen=versions)
         finally:
-            self._under_way.difference_update(addresses)
+            self._under_way.difference_update(versions)
 
 
 class HotMarks:

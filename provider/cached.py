@@ -102,7 +102,7 @@ class CachedProvider:
         try:
             await self._look(reads, counted=True)
             self._marks.add(list(reads.served))
-            self._behind.start(reads.content_with(allow_stale=allow_stale))
+            self._behind.start(reads.versions(reads.content_with(allow_stale=allow_stale)))
             while reads.wanted and reads.seconds_left() > 0:
                 await self._refill_and_look(reads)
         except CacheUnavailableError:
@@ -128,7 +128,8 @@ class CachedProvider:
 
     async def _refill_in_time(self, reads: Reads) -> Mapping[Address, RefillOutcome] | None:
         """Refill until the reader's time is over; the refill itself goes on for the next one."""
-        refill = self._refiller.refill(reads.wanted, lane=Lane.READ, seen=reads.versions())
+        seen = reads.versions(reads.wanted)
+        refill = self._refiller.refill(reads.wanted, lane=Lane.READ, seen=seen)
         task = self._work.start(refill)
         await asyncio.wait({task}, timeout=reads.seconds_left())
         return task.result() if task.done() else None

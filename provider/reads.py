@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from domain.errors import NodeBehindError, ProviderError, TransientProviderError
@@ -43,9 +43,9 @@ class Reads:
         """Return how long the reader still waits; never negative."""
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
-    def versions(self) -> dict[Address, int]:
-        """Return the version that was read of each wanted predicate; 0: none."""
-        answers = {address: self.served[address].answer for address in self.wanted}
+    def versions(self, addresses: Iterable[Address]) -> dict[Address, int]:
+        """Return the version that was read of each of these predicates; 0: none."""
+        answers = {address: self.served[address].answer for address in addresses}
         return {
             address: 0 if isinstance(answer, Missing) else answer.stored.version
             for address, answer in answers.items()

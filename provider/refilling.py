@@ -19,6 +19,7 @@ from domain.ports import (
     RefillOutcome,
 )
 from domain.values import Address, BlockHeight, Lane, Snapshot
+from provider.prolonging import prolonged
 
 ROUNDS = 3
 """Fetches per refill: a predicate that is invalidated during each of them stays stale."""
@@ -94,9 +95,10 @@ class Refiller:
         try:
             # Heights of one chain are one row of numbers: what one of them needs, all can meet.
             height = max([required_height, *(lease.required_height for lease in leases)])
-            answers = await self._provider.fetch_many(
-                list(unused), required_height=height, lane=lane
-            )
+            async with prolonged(self._cache, leases):
+                answers = await self._provider.fetch_many(
+                    list(unused), required_height=height, lane=lane
+                )
             leased = [
                 (unused.pop(address), answer)
                 for address, answer in answers.items()

@@ -79,11 +79,12 @@ local function marks(text)
 end
 
 -- Height and version of what is stored. If the state was evicted, the last known snapshot tells.
+-- A clear forgets the height; versions go on, so that none ever names two snapshots.
 local function stored_marks(state, last)
   local upper, version = unpack(redis.call('HMGET', state, 'upper', 'version'))
   if upper then return tonumber(upper), number(version) end
   local told, _, told_version = marks(read_text(last))
-  return told or 0, told_version or 0
+  return told or 0, math.max(number(version), told_version or 0)
 end
 
 local function drop_lease(state)

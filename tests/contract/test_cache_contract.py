@@ -393,6 +393,10 @@ async def test_a_lease_is_prolonged_while_it_is_ours(make: Make) -> None:
     assert await harness.cache.extend([lease, other]) == {ALICE: True, BOB: False}
 
 
+async def test_a_lease_tells_how_long_it_lasts(make: Make) -> None:
+    assert (await make(lease_seconds=7).lease(ALICE)).lasts_ms == 7_000
+
+
 async def test_a_released_lease_is_free_at_once(make: Make) -> None:
     harness = make()
     lease = await harness.lease(ALICE)
@@ -568,6 +572,18 @@ async def test_versions_count_the_publishes(make: Make) -> None:
         versions.append((await harness.read(ALICE)).stored.version)
 
     assert versions == [1, 2, 3]
+
+
+async def test_versions_go_on_after_a_clear(make: Make) -> None:
+    """A version names one snapshot: who has seen it must be able to tell it from the next."""
+    harness = make()
+    for height in (1, 2):
+        await harness.put(snapshot(ALICE, height=height))
+
+    await harness.cache.clear([ALICE])
+    await harness.put(snapshot(ALICE, height=1))
+
+    assert (await harness.read(ALICE)).stored.version == 3
 
 
 async def test_a_hot_predicate_without_a_snapshot_is_due(make: Make) -> None:

@@ -29,6 +29,7 @@ from domain.ports import (
 )
 from domain.values import Fresh, Lane, Missing, Stale, StaleReason
 from provider.cached import CachedProvider
+from provider.prolonging import prolonged
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import ManualClock, address, empty_client, redis_cache
 from tests.provider_support import NETWORK, FailingCache, ScriptedProvider, until
@@ -78,8 +79,10 @@ async def is_due(cache: Any) -> bool:
 async def put(cache: Any, node: ScriptedProvider, *addresses: str) -> None:
     """Make predicates fresh in the cache without going through the reader under test."""
     held = await cache.acquire(CHAIN, addresses)
-    answers = await node.fetch_many(addresses)
-    await cache.publish([(held[a], answers[a]) for a in addresses])
+    height = max(lease.required_height for lease in held.values())
+    answers = await node.fetch_many(addresses, required_height=height)
+    outcomes = await cache.publish([(held[a], answers[a]) for a in addresses])
+    assert set(outcomes.values()) == {PublishOutcome.PUBLISHED}
     node.calls.clear()
     node.required.clear()
 
@@ -284,6 +287,71 @@ async def test_a_leader_that_died_is_replaced_when_its_lease_ends(
     served = (await reader.read_many([ALICE]))[ALICE]
     assert amount(served) == 5
     assert node.calls == [(ALICE,)]
+
+
+async def test_a_live_leader_keeps_its_lease_however_long_the_node_takes(
+    node: ScriptedProvider,
+) -> None:
+    """Else each reader would take over from the one before, and nobody would ever publish."""
+    clock = ManualClock()
+    cache: Any = MemoryBalanceCache(clock, chain_ids=(CHAIN,), lease_seconds=0.06)
+    extended = asyncio.Semaphore(0)
+    extend = cache.extend
+
+    async def extend_and_tell(leases: Any) -> Any:
+        kept = await extend(leases)
+        extended.release()
+        return kept
+
+    cache.extend = extend_and_tell
+    reader = CachedProvider(NETWORK, node, cache, read_wait_seconds=20)
+    gate = asyncio.Event()
+    node.before_answer = gate.wait
+    read = asyncio.ensure_future(reader.read_many([ALICE]))
+    async with asyncio.timeout(20):
+        for _ in range(5):  # together several times as long as the lease
+            await extended.acquire()
+            clock.step(0.05)
+            assert isinstance((await cache.acquire(CHAIN, [ALICE]))[ALICE], Busy)
+            await extended.acquire()
+        gate.set()
+        served = (await read)[ALICE]
+
+    assert isinstance(served.answer, Fresh)
+    assert node.calls == [(ALICE,)]
+    await reader.close()
+
+
+async def test_a_lease_is_prolonged_until_it_is_lost_and_though_the_cache_was_away() -> None:
+    cache: Any = FailingCache(MemoryBalanceCache(chain_ids=(CHAIN,), lease_seconds=0.03), "extend")
+    held = (await cache.acquire(CHAIN, [ALICE, BOB])).values()
+
+    async with prolonged(cache, list(held)):
+        await until(lambda: cache.used.count("extend") >= 2)
+        cache.failing.clear()
+        await cache.invalidate([ALICE, BOB], CHAIN)
+        await until(lambda: "prolong leases" not in {t.get_name() for t in asyncio.all_tasks()})
+
+
+async def test_what_another_process_has_just_refreshed_is_not_refreshed_again_behind(
+    cache: Any, reader: CachedProvider, node: ScriptedProvider
+) -> None:
+    """The refill by another lands between the read of the stale one and the wish for a lease."""
+    await put(cache, node, ALICE)
+    await cache.invalidate([ALICE], CHAIN)
+    acquire = cache.acquire
+
+    async def late(*given: Any, **named: Any) -> Any:
+        cache.acquire = acquire
+        await put(cache, node, ALICE)
+        return await acquire(*given, **named)
+
+    cache.acquire = late
+
+    await reader.read_many([ALICE], allow_stale=True)
+    await until(lambda: not reader._behind._under_way)
+
+    assert node.calls == []
 
 
 async def test_a_reader_that_takes_stale_does_not_wait_and_the_refresh_goes_on_behind(

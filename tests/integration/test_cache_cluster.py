@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cache.connection import connect
@@ -63,6 +64,39 @@ async def test_waiters_on_a_cluster_are_told(cluster: str) -> None:
     async with asyncio.timeout(10):
         await waiting
     await cache.clear([ALICE])
+    await cache.aclose()
+
+
+async def test_a_node_that_hangs_is_a_cache_that_is_away(cluster: str) -> None:
+    """Its answers' places hold errors of the link: they are neither balances nor absent flags."""
+    client = connect(cluster)
+    cache = redis_cache(client, hash_tags=True)
+    await cache.read(MAINNET, CROWD)
+    process = psutil.Process(
+        int((await client.info("server", target_nodes="random"))["process_id"])
+    )
+
+    process.suspend()
+    try:
+        for operation in (
+            cache.acquire(MAINNET, CROWD),
+            cache.read(MAINNET, CROWD),
+            cache.invalidate(CROWD, MAINNET),
+        ):
+            async with asyncio.timeout(30):
+                with pytest.raises(CacheUnavailableError):
+                    await operation
+    finally:
+        process.resume()
+
+    async def answers_again() -> bool:
+        try:
+            await cache.read(MAINNET, CROWD)
+        except CacheUnavailableError:
+            return False
+        return True
+
+    await Harness(cache, lambda: None).until(answers_again, seconds=30)
     await cache.aclose()
 
 

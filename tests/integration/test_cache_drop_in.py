@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha1
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from cache.commands import Commands
 from cache.store import RedisBalanceCache
 from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import Balance, Fresh, Missing, Snapshot, Stale, StaleReason
@@ -407,6 +409,40 @@ async def test_a_poisoned_value_is_a_miss_and_counted(
     assert stats["poisoned"] == 2
     await harness.put(snapshot(ALICE))
     assert await harness.is_fresh(ALICE), "and the next fetch heals it"
+
+
+async def test_a_poisoned_value_with_whole_marks_does_not_pass_for_a_newer_one(
+    harness: Harness, client: Redis
+) -> None:
+    """Who has read nothing asks for the lease, and must not be told to read again for ever."""
+    await harness.put(snapshot(ALICE, 5))
+    [good] = await Commands(client).get_many([VALUE])
+    assert good is not None
+    bad = good.replace(b'"amount":"0x5"', b'"amount":"five"')
+    await client.set(VALUE, bad, ex=300)
+
+    assert isinstance(await harness.read(ALICE), Stale), "the last known is still there"
+    await client.delete(f"bc:last:{ALICE}:{MAINNET}")
+    await client.set(VALUE, bad, ex=300)
+    assert await harness.read(ALICE) == Missing()
+    held = await harness.cache.acquire(MAINNET, [ALICE], seen={ALICE: 0})
+    assert isinstance(held[ALICE], Lease)
+
+
+async def test_a_reader_of_a_poisoned_value_drops_neither_a_new_one_nor_a_foreign_one(
+    client: Redis,
+) -> None:
+    commands = Commands(client)
+    good, bad = bako_value(), bako_value("five")
+    await client.set(VALUE, good, ex=300)
+    harness = Harness(redis_cache(client), lambda: None)
+
+    digest = sha1(bad.encode(), usedforsecurity=False).hexdigest()
+    await commands.run("drop_value", [((VALUE,), (digest,))])
+    assert await client.get(VALUE) == good.encode()
+    await client.set(VALUE, bad, ex=300)
+    assert await harness.read(ALICE) == Missing()
+    assert await client.get(VALUE) == bad.encode()
 
 
 async def test_keys_of_another_type_are_misses_and_healed(harness: Harness, client: Redis) -> None:

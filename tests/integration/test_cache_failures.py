@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from cache.commands import PORTION
 from cache.connection import connect
 from cache.store import RedisBalanceCache
+from cache.waiting import Endings
 from domain.errors import CacheUnavailableError, ConfigurationError
 from domain.ports import BalanceCache, Busy, Lease, PublishOutcome
 from domain.values import Fresh, Missing, Stale
@@ -28,6 +30,7 @@ from tests.cache_support import (
     redis_cache,
     snapshot,
 )
+from tests.gap_support import Gap
 
 ALICE = address(1)
 SOMEBODYS = Lease(ALICE, MAINNET, "token", 0)
@@ -230,6 +233,21 @@ async def test_scripts_that_the_server_forgot_are_sent_again(cache_server: Embed
     await client.aclose()
 
 
+async def test_forgotten_scripts_are_sent_again_in_portions(cache_server: EmbeddedServer) -> None:
+    """The first command after a restart may concern thousands of vaults."""
+    client = await empty_client(cache_server)
+    cache = redis_cache(client)
+    crowd = [address(number) for number in range(3 * PORTION)]
+    await client.script_flush()
+    await client.config_resetstat()
+
+    await cache.invalidate(crowd, MAINNET, 5)
+
+    calls = (await client.info("commandstats"))["cmdstat_eval"]["calls"]
+    assert calls <= PORTION
+    await client.aclose()
+
+
 async def test_an_evicted_state_keeps_heights_and_versions_by_the_last_known_snapshot(
     cache_server: EmbeddedServer,
 ) -> None:
@@ -315,7 +333,7 @@ class Waiter:
         self.harness = Harness(cache, lambda: None)
         self._looked = asyncio.Event()
 
-    async def start(self) -> asyncio.Task[None]:
+    async def start(self, timeout_seconds: float = 20) -> asyncio.Task[None]:
         look = self.cache._leases.remaining_ms
 
         async def look_and_tell(*given: Any) -> dict[str, int]:
@@ -324,7 +342,7 @@ class Waiter:
             return left
 
         self.cache._leases.remaining_ms = look_and_tell  # type: ignore[method-assign,assignment]  # a spy
-        waiting = asyncio.create_task(self.cache.wait_published(MAINNET, [ALICE], 20))
+        waiting = asyncio.create_task(self.cache.wait_published(MAINNET, [ALICE], timeout_seconds))
         await self._looked.wait()
         self._looked.clear()
         return waiting
@@ -381,6 +399,31 @@ async def test_a_waiter_misses_nothing_that_ended_while_nobody_listened(waiter: 
 
     async with asyncio.timeout(5):
         await waiting
+
+
+async def test_a_subscription_that_is_half_open_is_noticed_and_replaced(
+    cache_server: EmbeddedServer,
+) -> None:
+    """Else every waiter would wait for the end of the lease, until somebody restarts him."""
+    gap = Gap(cache_server.port)
+    leader = redis_cache(await empty_client(cache_server), lease_seconds=60)
+    async with gap.listening() as port:
+        waiter = redis_cache(connect(cache_server.url()))
+        through_the_gap = connect(f"redis://127.0.0.1:{port}/0")
+        waiter._endings = Endings(through_the_gap)
+        await waiter._endings.subscribe()
+        gap.cut()
+        gap.heal()  # for new connections
+        lease = await Harness(leader, lambda: None).lease(ALICE)
+        waiting = await Waiter(waiter, waiter._client).start(timeout_seconds=50)
+
+        await leader.publish([(lease, snapshot(ALICE))])
+
+        async with asyncio.timeout(20):
+            await waiting
+        await waiter.aclose()
+        await through_the_gap.aclose()
+    await leader.aclose()
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1", "http://:secret@host", "redis://h:99999999"])

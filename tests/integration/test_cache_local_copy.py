@@ -7,7 +7,6 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from tests.copy_support import (
     until,
     until_read,
 )
+from tests.gap_support import Gap
 
 ALICE, BOB = address(1), address(2)
 
@@ -276,46 +276,6 @@ async def test_a_stopped_server_is_believed_for_a_moment_only(own_server: Embedd
     os.kill(own_server.process.pid, signal.SIGCONT)
     await read_until_held(cache, [ALICE])
     await cache.aclose()
-
-
-class Gap:
-    """A link to a server that can be cut without either end being told."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._is_cut = False
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def cut(self) -> None:
-        self._is_cut = True
-
-    def heal(self) -> None:
-        """Let new connections through; the old ones stay dead."""
-        self._is_cut = False
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[int]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        yield server.sockets[0].getsockname()[1]
-        server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        for source, target in ((reader, there_writer), (there_reader, writer)):
-            task = asyncio.create_task(self._pass_on(source, target))
-            self._tasks.add(task)
-
-    async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(65_536):
-                if self._is_cut:
-                    await asyncio.Event().wait()
-                target.write(data)
-        finally:
-            target.close()
 
 
 async def test_a_link_that_is_half_open_is_noticed_and_replaced(
