@@ -6,11 +6,11 @@ the same tables in SQLite. Source of the names: Bako's PostgreSQL schema (TypeOR
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import JSON, Column, DateTime, ForeignKey, Index, String, Table, Text, Uuid, text
+from sqlalchemy import JSON, Column, DateTime, ForeignKey, Index, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -19,12 +19,17 @@ Id = Uuid(as_uuid=False)
 """A uuid as text: native in PostgreSQL, 32 hex digits in SQLite."""
 
 
+def utc_now() -> datetime:
+    """Return the time as Bako's columns hold it: UTC, without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
 class Base(DeclarativeBase):
     """The columns that every entity has; times are UTC without a zone."""
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=lambda: str(uuid4()))
-    created_at: Mapped[datetime] = mapped_column(DateTime, server_default=text("CURRENT_TIMESTAMP"))
-    updated_at: Mapped[datetime] = mapped_column(DateTime, server_default=text("CURRENT_TIMESTAMP"))
+    created_at: Mapped[datetime] = mapped_column(DateTime, default=utc_now)
+    updated_at: Mapped[datetime | None] = mapped_column(DateTime, default=utc_now)
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime)
 
 
@@ -33,10 +38,10 @@ class User(Base):
 
     __tablename__ = "users"
 
-    name: Mapped[str] = mapped_column(String, unique=True)
+    name: Mapped[str | None] = mapped_column(String, unique=True)
     address: Mapped[str] = mapped_column(String, unique=True)
     type: Mapped[str] = mapped_column(String, default="FUEL")
-    provider: Mapped[str | None] = mapped_column(String)
+    provider: Mapped[str] = mapped_column(String, default="")
     avatar: Mapped[str | None] = mapped_column(String)
     email: Mapped[str | None] = mapped_column(String)
     active: Mapped[bool] = mapped_column(default=True)
@@ -56,7 +61,7 @@ class Workspace(Base):
     avatar: Mapped[str | None] = mapped_column(String)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     single: Mapped[bool] = mapped_column(default=False)
-    permissions: Mapped[Any | None] = mapped_column(JSON)
+    permissions: Mapped[Any] = mapped_column(JSON, default=dict)
 
 
 workspace_users = Table(
@@ -105,14 +110,14 @@ class Transaction(Base):
         Index("idx_transactions_created_by", "created_by"),
     )
 
-    predicate_id: Mapped[str | None] = mapped_column(ForeignKey("predicates.id"))
+    predicate_id: Mapped[str] = mapped_column(ForeignKey("predicates.id"))
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str] = mapped_column(String)
     hash: Mapped[str] = mapped_column(String)
     type: Mapped[str | None] = mapped_column(String)
     status: Mapped[str] = mapped_column(String)
-    tx_data: Mapped[Any | None] = mapped_column(Json)
-    resume: Mapped[Any | None] = mapped_column(Json)
+    tx_data: Mapped[Any] = mapped_column(Json)
+    resume: Mapped[Any] = mapped_column(Json, default=dict)
     summary: Mapped[Any | None] = mapped_column(Json)
     network: Mapped[Any | None] = mapped_column(Json)
     send_time: Mapped[datetime | None] = mapped_column("sendTime", DateTime)
@@ -127,8 +132,8 @@ class UserToken(Base):
 
     token: Mapped[str] = mapped_column(String)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), unique=True)
-    workspace_id: Mapped[str | None] = mapped_column(ForeignKey("workspace.id"))
-    encoder: Mapped[str | None] = mapped_column(String)
-    payload: Mapped[str | None] = mapped_column(String)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspace.id"))
+    encoder: Mapped[str] = mapped_column(String, default="FUEL")
+    payload: Mapped[str] = mapped_column(Text, default="")
     expired_at: Mapped[datetime | None] = mapped_column(DateTime)
     network: Mapped[Any | None] = mapped_column(Json)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from registry.models import Predicate, Transaction, User, UserToken, Workspace, 
 from registry.store import Registry
 
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+BAKO_SCHEMA = Path(__file__).with_name("bako_schema.sql")
 NETWORK_URL = "https://mainnet.fuel.network/v1/graphql"
 
 
@@ -56,11 +58,26 @@ async def _administer(statement: str) -> None:
 
 
 async def create_schema(database_url: str) -> None:
+    """Create Bako's tables: those of the embedded default, or in PostgreSQL Bako's very own."""
+    if not database_url.startswith("sqlite"):
+        await _run_script(database_url, BAKO_SCHEMA.read_text())
+        return
     registry = Registry.open(database_url)
     try:
         await registry.create_schema()
     finally:
         await registry.close()
+
+
+async def _run_script(database_url: str, script: str) -> None:
+    engine = open_engine(database_url)
+    try:
+        async with engine.begin() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None
+            await raw.driver_connection.execute(script)
+    finally:
+        await engine.dispose()
 
 
 def bytes32() -> str:
@@ -148,6 +165,7 @@ class BakoDatabase:
         row = {
             "token": user.token,
             "user_id": user.user_id,
+            "workspace_id": await self.add_workspace(user),
             "expired_at": utc_now() + lasts,
             "network": {"url": NETWORK_URL, "chainId": 9889},
         }

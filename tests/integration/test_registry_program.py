@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
+from registry.store import Registry
+from tests.conftest import require
+from tests.databases import BakoDatabase, fresh_postgres, postgres_answers
 from tests.process_support import clean_environment
 
 
@@ -39,6 +43,31 @@ def test_the_schema_is_created_and_indexes_come_and_go(tmp_path: Path) -> None:
     assert _indexes(path) == {"balance_cache_idx_user_tokens_token"}
     assert _run("remove-indexes", url).returncode == 0
     assert _indexes(path) == set()
+
+
+def test_an_empty_postgresql_database_gets_the_same_tables() -> None:
+    require(asyncio.run(postgres_answers()), "PostgreSQL")
+    with asyncio.Runner() as runner:
+        database = fresh_postgres()
+        url = runner.run(database.__aenter__())
+        try:
+            codes = [_run(action, url).returncode for action in ("create-schema", "add-indexes")]
+            token = runner.run(_a_token_is_written_and_read(url))
+        finally:
+            runner.run(database.__aexit__(None, None, None))
+    assert codes == [0, 0]
+    assert token
+
+
+async def _a_token_is_written_and_read(url: str) -> bool:
+    rows, registry = BakoDatabase(url), Registry.open(url)
+    try:
+        user = await rows.add_user()
+        await rows.add_token(user)
+        return await registry.session(user.token) is not None
+    finally:
+        await rows.close()
+        await registry.close()
 
 
 def test_a_failure_is_one_line_without_the_password(tmp_path: Path) -> None:
