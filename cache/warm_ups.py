@@ -1,10 +1,10 @@
 """Vaults that wait for a warm-up, collected so that logins that come together share requests.
 
 Keys, each with a life of a few minutes; ``{c}`` is a chain id in literal braces (one slot of a
-cluster), ``{lane}`` is ``now`` or ``later``: ``bc:warm:{c}:{lane}:waiting|until|taken|attempts|
-failed|tickets`` and ``bc:warm:{c}:{lane}:part:{token}`` and ``bc:warm:{c}:calls`` as
-``scripts/warm.lua`` describes them; ``bc:warm:plan:{user}:{chain id}`` (string, JSON) holds what a
-user's last login asked for.
+cluster), ``{lane}`` is ``now`` or ``later``: ``bc:warm:{c}:{lane}:waiting|until|taken|tickets`` and
+``bc:warm:{c}:{lane}:part:{token}`` and ``bc:warm:{c}:attempts|failed|calls`` as
+``scripts/warm.lua`` describes them; ``bc:warm:plan:{user}:{chain id}`` (string, JSON) holds what
+a user's last login asked for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from redis.asyncio import Redis
@@ -31,11 +32,20 @@ TICKET_SECONDS = 20
 """After this a message that was announced and never came is announced again."""
 
 PLAN_SECONDS = 600
+"""How long a login's plan is remembered, and what has failed of it."""
+
 MOST_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
 
-_WAITS, _FETCHING, _FAILED = 1, 2, 3
+
+class UnitState(Enum):
+    """How far one predicate of a warm-up is; what is named first counts when lanes differ."""
+
+    FETCHING = 2
+    WAITING = 1
+    FAILED = 3
+    DONE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,16 @@ class Shelf:
         """Return the keys in the script's order."""
         chain = f"bc:warm:{{{self.chain_id}}}"
         lane = f"{chain}:{'later' if self.later else 'now'}"
-        own = ("waiting", "until", "taken", "attempts", "failed", "tickets")
-        return (*(f"{lane}:{name}" for name in own), f"{chain}:calls", f"{lane}:part:{token}")
+        return (
+            f"{lane}:waiting",
+            f"{lane}:until",
+            f"{lane}:taken",
+            f"{chain}:attempts",
+            f"{chain}:failed",
+            f"{lane}:tickets",
+            f"{chain}:calls",
+            f"{lane}:part:{token}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +92,29 @@ class Tickets:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmUpUnit:
+    """One predicate of a warm-up.
+
+    Attributes:
+        address: the predicate.
+        state: how far it is.
+        failures: how often the node did not give it since it waits.
+    """
+
+    address: Address
+    state: UnitState
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class WarmUpProgress:
     """How far the warm-up of a user's last login is, on one chain.
 
     Attributes:
         total: predicates that it asked for.
-        done: nothing is left to do for them: fetched, fresh already, or no longer waited for.
-        failed: the node did not give them; a reader asks again.
+        done: fetched, or fresh already.
+        failed: the node did not give them, or nobody came to fetch them in time; a reader asks
+            again.
     """
 
     total: int
@@ -121,6 +155,7 @@ class WarmUps:
         self._wish_ms = milliseconds(wish_seconds)
         self._part_ms = milliseconds(part_seconds)
         self._pause_ms = milliseconds(pause_seconds)
+        self._failed_ms = milliseconds(PLAN_SECONDS)
 
     async def offer(self, shelf: Shelf, token: str, addresses: Sequence[Address]) -> Tickets:
         """Let these vaults wait, unless they do so already."""
@@ -167,18 +202,27 @@ class WarmUps:
 
     async def progress(self, user_id: str, chain_id: ChainId) -> WarmUpProgress | None:
         """Return how far the user's last warm-up is; None: none is remembered."""
+        units = await self.units(user_id, chain_id)
+        if units is None:
+            return None
+        states = [unit.state for unit in units]
+        done, failed = states.count(UnitState.DONE), states.count(UnitState.FAILED)
+        return WarmUpProgress(len(states), done, failed)
+
+    async def units(self, user_id: str, chain_id: ChainId) -> Sequence[WarmUpUnit] | None:
+        """Return each predicate of the user's last warm-up; None: none is remembered."""
         (plan,) = await self._commands.get_many([_plan_key(user_id, chain_id)])
         if plan is None:
             return None
         addresses: list[Address] = json.loads(plan)
         if not addresses:
-            return WarmUpProgress(0, 0, 0)
+            return ()
         shelves = (Shelf(chain_id, later, 1) for later in (False, True))
         lanes = [await self._call("progress", shelf, "", addresses) for shelf in shelves]
-        states = [_joined(pair) for pair in zip(*lanes, strict=True)]
-        left = sum(state in (_WAITS, _FETCHING) for state in states)
-        failed = states.count(_FAILED)
-        return WarmUpProgress(len(states), len(states) - left - failed, failed)
+        return [
+            _unit(address, [lane[2 * at : 2 * at + 2] for lane in lanes])
+            for at, address in enumerate(addresses)
+        ]
 
     async def _run(
         self, what: str, shelf: Shelf, token: str, rest: Sequence[Argument]
@@ -197,6 +241,7 @@ class WarmUps:
             self._wish_ms,
             milliseconds(TICKET_SECONDS),
             self._part_ms,
+            self._failed_ms,
             *rest,
         ]
         [answer] = await self._commands.run("warm", [(shelf.keys(token), arguments)])
@@ -204,12 +249,11 @@ class WarmUps:
         return found
 
 
-def _joined(states: tuple[int, int]) -> int:
-    """Return the state that counts: what is still worked on in either lane, then a failure."""
-    for state in (_FETCHING, _WAITS, _FAILED):
-        if state in states:
-            return state
-    return 0
+def _unit(address: Address, told: Sequence[Sequence[int]]) -> WarmUpUnit:
+    """Join what the lanes tell of one predicate."""
+    states = {UnitState(state) for state, _ in told}
+    state = next(state for state in UnitState if state in states)
+    return WarmUpUnit(address, state, max(failures for _, failures in told))
 
 
 def _plan_key(user_id: str, chain_id: ChainId) -> str:

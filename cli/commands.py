@@ -135,6 +135,19 @@ def replay_dead_letters_command() -> None:
     asyncio.run(replay_dead_letters(settings, Console()))
 
 
+def warm_up_command(
+    user_id: Annotated[str, typer.Argument(help="The user who has logged in.")],
+) -> None:
+    """Show how far each predicate of a user's last login is: waiting, fetching, done, failed."""
+    from rich.console import Console
+
+    from cli.warm_up import show_warm_up
+
+    settings = current_settings()
+    configure_logging("WARNING", as_json=False)
+    asyncio.run(show_warm_up(settings, user_id, Console()))
+
+
 def _end_in_order_on_term() -> None:
     """Make a polite end (TERM) like Ctrl-C: every program that we started is ended."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

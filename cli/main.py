@@ -14,6 +14,7 @@ from cli.commands import (
     replay_dead_letters_command,
     seed_command,
     up_command,
+    warm_up_command,
 )
 from devnet.__main__ import devnet_command
 from domain.errors import BalanceCacheError
@@ -31,6 +32,7 @@ app.command("api")(api_command)
 app.command("devnet")(devnet_command)
 app.command("seed")(seed_command)
 app.command("config")(config_command)
+app.command("warm-up")(warm_up_command)
 
 dead_letters = typer.Typer(help="Messages that nobody could work on.", no_args_is_help=True)
 dead_letters.command("list")(list_dead_letters_command)

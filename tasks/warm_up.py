@@ -60,10 +60,11 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
     )
     follows: list[Follow] = []
     for plan in plans:
-        await parts.warm_ups.note_plan(user_id, plan.chain_id, plan.wanted)
         for addresses, later in ((plan.now, False), (plan.later, True)):
             if addresses:
                 follows += await _offered(parts, addresses, plan.chain_id, later=later)
+        # Not before they wait: nobody may find a warm-up finished that has not begun.
+        await parts.warm_ups.note_plan(user_id, plan.chain_id, plan.wanted)
     await parts.tally.add(warmups=1)
     _log.info(
         "warm_up.planned",

@@ -3,14 +3,16 @@
 -- KEYS  1 waiting (sorted set: address -> ready at)     2 until (sorted set: address -> expires at)
 --       3 taken (sorted set: address -> comes back at)  4 attempts (hash: address -> failures)
 --       5 failed (sorted set: address -> forgotten at)  6 tickets (sorted set: name -> expires at)
---       7 requests under way (sorted set: token -> ends at, both lanes)  8 part (set, this token's)
+--       7 requests under way (sorted set: token -> ends at)  8 part (set, this token's)
+--       4, 5 and 7 are both lanes' together: a vault that one lane has fetched has failed in none.
 -- ARGV  1 offer, take, settle or progress  2 token  3 vaults of one request  4 requests at once
---       5 life of a wish  6 life of a ticket  7 life of a part (all ms)
+--       5 life of a wish  6 life of a ticket  7 life of a part  8 how long a failure is remembered
+--       (all ms)
 --       offer, progress: the addresses
---       settle: 8 number done  9 number given up  10 number to try again  11 most attempts
---       12 first pause ms  13 longest pause ms, then the addresses in that order
--- Returns {addresses taken, tickets to publish, ms to publish them with}; progress: a number for
--- each address: 0 nothing is left to do, 1 waits, 2 is being fetched, 3 given up.
+--       settle: 9 number done  10 number given up  11 number to try again  12 most attempts
+--       13 first pause ms  14 longest pause ms, then the addresses in that order
+-- Returns {addresses taken, tickets to publish, ms to publish them with}; progress: two numbers for
+-- each address: 0 nothing is left to do, 1 waits, 2 is being fetched, 3 given up; and its failures.
 --
 -- A ticket stands for a message that will come and take. There are as many as the waiting vaults
 -- fill requests, so that vaults that come together are fetched together. Every number here may be
@@ -21,6 +23,7 @@ local waiting, till, taken, attempts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local failed, tickets, calls, part = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local op, token, size, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local wish_ms, ticket_ms, part_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local failed_ms = tonumber(ARGV[8])
 local BUSY_MS, PORTION = 500, 1000
 for i, key in ipairs(KEYS) do expect_type(key, ({[4] = 'hash', [8] = 'set'})[i] or 'zset') end
 local now = now_ms()
@@ -29,7 +32,18 @@ local function forget(address)
   redis.call('ZREM', waiting, address)
   redis.call('ZREM', till, address)
   redis.call('ZREM', taken, address)
+end
+
+local function done_with(address)
+  forget(address)
+  redis.call('ZREM', failed, address)
   redis.call('HDEL', attempts, address)
+end
+
+-- Its failures stay to be seen as long as it does.
+local function give_up(address)
+  forget(address)
+  redis.call('ZADD', failed, digits(now + failed_ms), address)
 end
 
 local function overdue(key)
@@ -37,27 +51,41 @@ local function overdue(key)
 end
 
 if op == 'progress' then
-  local states = {}
-  for i = 8, #ARGV do
+  local told = {}
+  for i = 9, #ARGV do
     local address, state = ARGV[i], 0
+    local wished = redis.call('ZSCORE', till, address)
     local comes_back = redis.call('ZSCORE', taken, address)
-    if number(redis.call('ZSCORE', till, address)) <= now then
-      if number(redis.call('ZSCORE', failed, address)) > now then state = 3 end
+    if not wished or tonumber(wished) <= now then -- nobody waits: done, given up or too late
+      if wished or number(redis.call('ZSCORE', failed, address)) > now then state = 3 end
     elseif comes_back and tonumber(comes_back) > now then state = 2
     elseif comes_back or redis.call('ZSCORE', waiting, address) then state = 1
     end
-    states[#states + 1] = state
+    told[#told + 1] = state
+    told[#told + 1] = number(redis.call('HGET', attempts, address))
   end
-  return states
+  return told
 end
 
-for _, address in ipairs(overdue(till)) do forget(address) end
+for _, address in ipairs(overdue(till)) do give_up(address) end
 for _, address in ipairs(overdue(taken)) do
   redis.call('ZREM', taken, address)
   redis.call('ZADD', waiting, 'NX', digits(now), address)
 end
-for _, key in ipairs({failed, tickets, calls}) do
+for _, address in ipairs(overdue(failed)) do
+  redis.call('ZREM', failed, address)
+  redis.call('HDEL', attempts, address)
+end
+for _, key in ipairs({tickets, calls}) do
   redis.call('ZREMRANGEBYSCORE', key, '-inf', digits(now))
+end
+
+-- What has failed or come too late is told longer than it is worked on.
+local function live_on()
+  for i = 1, 7 do redis.call('PEXPIRE', KEYS[i], wish_ms + part_ms) end
+  for _, key in ipairs({till, attempts, failed}) do
+    redis.call('PEXPIRE', key, wish_ms + part_ms + failed_ms)
+  end
 end
 
 -- Called once at the end of a run. A message that is delivered again publishes its tickets anew:
@@ -75,13 +103,8 @@ local function answer(addresses, pause)
   for i = 1, missing do
     redis.call('ZADD', tickets, digits(now + delay + ticket_ms), token .. ':' .. i)
   end
-  for i = 1, 7 do redis.call('PEXPIRE', KEYS[i], wish_ms + part_ms) end
+  live_on()
   return {addresses, missing, delay}
-end
-
-local function give_up(address)
-  forget(address)
-  redis.call('ZADD', failed, digits(now + wish_ms), address)
 end
 
 local function put_back(address, most, pause, longest)
@@ -92,10 +115,10 @@ local function put_back(address, most, pause, longest)
 end
 
 if op == 'offer' then
-  for i = 8, #ARGV do
+  for i = 9, #ARGV do
     local address = ARGV[i]
     redis.call('ZADD', till, digits(now + wish_ms), address)
-    redis.call('ZREM', failed, address)
+    if redis.call('ZREM', failed, address) == 1 then redis.call('HDEL', attempts, address) end
     if not redis.call('ZSCORE', taken, address) then
       redis.call('ZADD', waiting, 'NX', digits(now), address)
     end
@@ -121,16 +144,16 @@ if op == 'take' then
   end
   redis.call('PEXPIRE', part, part_ms * 4)
   redis.call('ZADD', calls, digits(now + part_ms), token)
-  for i = 1, 7 do redis.call('PEXPIRE', KEYS[i], wish_ms + part_ms) end
+  live_on()
   return {mine, 0, 0}
 end
 
-local done, given_up = tonumber(ARGV[8]), tonumber(ARGV[9])
-for i = 14, #ARGV do
-  local place = i - 13
-  if place <= done then forget(ARGV[i])
+local done, given_up = tonumber(ARGV[9]), tonumber(ARGV[10])
+for i = 15, #ARGV do
+  local place = i - 14
+  if place <= done then done_with(ARGV[i])
   elseif place <= done + given_up then give_up(ARGV[i])
-  else put_back(ARGV[i], tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]))
+  else put_back(ARGV[i], tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14]))
   end
 end
 redis.call('DEL', part)

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import inspect
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from rich.console import Console
 
 from cache.connection import connect
-from cache.warm_ups import MOST_ATTEMPTS, Shelf, WarmUps
+from cache.warm_ups import (
+    MOST_ATTEMPTS,
+    Shelf,
+    Tickets,
+    UnitState,
+    WarmUpProgress,
+    WarmUps,
+    WarmUpUnit,
+)
+from cli.warm_up import show_warm_up
+from config.settings import Settings
+from domain.networks import Network
 from domain.values import Address
+from registry.seed import seed_user
+from registry.store import Registry
+from runtime.assembly import Runtime
 from supervisor.valkey import EmbeddedServer
+from tasks.warm_up import warm_user
 from tests.provider_support import until
 
 Make = Callable[..., WarmUps]
@@ -103,12 +123,16 @@ async def test_what_nobody_waits_for_any_more_is_dropped(make: Make, shelf: Shel
 
     async def expired() -> bool:
         progress = await warm_ups.progress("ada", shelf.chain_id)
-        seen.append(0 if progress is None else progress.done)
+        seen.append(0 if progress is None else progress.failed)
         return seen[-1] == 3
 
     await until(expired)
     part, tickets = await warm_ups.take(shelf, "part")
     assert (part, tickets.count) == ((), 0)
+    # Forgotten by the one who came to take, and still told: it is not warm.
+    progress = await warm_ups.progress("ada", shelf.chain_id)
+    assert progress is not None
+    assert (progress.done, progress.failed, progress.finished) == (0, 3, True)
 
 
 async def test_no_more_requests_are_under_way_than_are_allowed_and_the_rest_follows(
@@ -164,6 +188,116 @@ async def test_a_vault_that_keeps_failing_is_given_up(make: Make, shelf: Shelf) 
 
     await until(given_up)
     assert tries == MOST_ATTEMPTS
+
+
+async def test_operators_see_each_vault_with_its_state_and_its_failures(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make(pause_seconds=30)
+    done, refused, again, fetching = addresses(4)
+    await warm_ups.note_plan("ada", shelf.chain_id, addresses(4))
+    await warm_ups.offer(shelf, "login", [done, refused, again])
+    await warm_ups.take(shelf, "part")
+    await warm_ups.settle(shelf, "part", done=[done], given_up=[refused], again=[again])
+    await warm_ups.offer(shelf, "another", [fetching])
+    await warm_ups.take(shelf, "another part")
+
+    assert await warm_ups.units("ada", shelf.chain_id) == [
+        WarmUpUnit(done, UnitState.DONE, 0),
+        WarmUpUnit(refused, UnitState.FAILED, 0),
+        WarmUpUnit(again, UnitState.WAITING, 1),
+        WarmUpUnit(fetching, UnitState.FETCHING, 0),
+    ]
+    assert await warm_ups.units("nobody", shelf.chain_id) is None
+
+
+async def test_the_command_line_shows_each_vault_of_a_login(cache_server: EmbeddedServer) -> None:
+    network = Network(uuid4().int % 2**63, "mainnet", ("http://127.0.0.1:1/v1/graphql",))
+    settings = Settings.model_validate(
+        {"REDIS_URL": cache_server.url(4), "fuel_networks": (network,)}
+    )
+    shown = StringIO()
+    client, console = connect(settings.redis_url), Console(file=shown, width=120)
+    warm_ups = WarmUps(client, 5, pause_seconds=30)
+    vaults, shelf = addresses(2), Shelf(network.chain_id, later=False, request_size=200)
+    await warm_ups.note_plan("ada", network.chain_id, vaults)
+    await warm_ups.offer(shelf, "login", vaults)
+    await warm_ups.take(shelf, "part")
+    await warm_ups.settle(shelf, "part", done=vaults[:1], given_up=(), again=vaults[1:])
+    await client.aclose()
+    await show_warm_up(settings, "ada", console)
+    await show_warm_up(settings, "nobody", console)
+
+    told = [" ".join(line.replace("│", " ").split()) for line in shown.getvalue().split("\n")]
+    assert f"mainnet {vaults[0]} done 0" in told
+    assert f"mainnet {vaults[1]} waiting 1" in told
+    assert "no warm-up of the last ten minutes" in told
+
+
+async def test_a_vault_that_failed_in_one_lane_and_was_fetched_in_the_other_is_done(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make()
+    later = replace(shelf, later=True)
+    await warm_ups.note_plan("ada", shelf.chain_id, addresses(1))
+    for lane, outcome in ((later, "given_up"), (shelf, "done")):
+        await warm_ups.offer(lane, "login", addresses(1))
+        part, _ = await warm_ups.take(lane, "part")
+        outcomes: dict[str, Sequence[Address]] = {"done": (), "given_up": (), "again": ()}
+        await warm_ups.settle(lane, "part", **{**outcomes, outcome: part})
+
+    progress = await warm_ups.progress("ada", shelf.chain_id)
+    assert progress is not None
+    assert (progress.done, progress.failed) == (1, 0)
+
+
+async def test_a_vault_that_was_given_up_has_all_its_tries_again_at_the_next_login(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make(pause_seconds=30)
+    await warm_ups.note_plan("ada", shelf.chain_id, addresses(1))
+    await warm_ups.offer(shelf, "login", addresses(1))
+    part, _ = await warm_ups.take(shelf, "part")
+    await warm_ups.settle(shelf, "part", done=(), given_up=(), again=part)
+    await warm_ups.take(shelf, "part")
+    await warm_ups.settle(shelf, "part", done=(), given_up=part, again=())
+    await warm_ups.offer(shelf, "next login", addresses(1))
+
+    [unit] = await warm_ups.units("ada", shelf.chain_id) or ()
+    assert (unit.state, unit.failures) == (UnitState.WAITING, 0)
+
+
+async def test_nobody_finds_a_login_finished_whose_vaults_do_not_wait_yet(
+    cache_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    network = Network(0, "testnet", ("http://127.0.0.1:1/v1/graphql",))
+    settings = Settings.model_validate(
+        {
+            "REDIS_URL": cache_server.url(4),
+            "database_url": f"sqlite:///{tmp_path / 'registry.sqlite3'}",
+            "fuel_networks": (network,),
+        }
+    )
+    registry = Registry.open(settings.database_url)
+    await registry.create_schema()
+    await registry.close()
+    user = await seed_user(settings.database_url, network, seed=77)
+    runtime = await Runtime.open(settings)
+    seen: list[WarmUpProgress | None] = []
+
+    class Watched(WarmUps):
+        async def offer(self, shelf: Shelf, token: str, vaults: Sequence[Address]) -> Tickets:
+            seen.append(await self.progress(user.user_id, 0))
+            return await super().offer(shelf, token, vaults)
+
+    client = connect(settings.redis_url)
+    runtime.warm_ups = Watched(client, 5)
+    await inspect.unwrap(warm_user.run)(runtime, user.user_id, 0)
+    seen.append(await runtime.warm_ups.progress(user.user_id, 0))
+    await runtime.close()
+    await client.aclose()
+
+    assert seen == [None, WarmUpProgress(total=10, done=0, failed=0)]
 
 
 async def test_nothing_of_it_stays_for_ever(

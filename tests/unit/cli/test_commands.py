@@ -36,7 +36,7 @@ def test_help_names_every_command() -> None:
     result = balance_cache("--help")
 
     assert result.returncode == 0
-    for command in ("demo", "up", "api", "devnet", "seed", "config"):
+    for command in ("demo", "up", "api", "devnet", "seed", "config", "warm-up"):
         assert f" {command} " in result.stdout
 
 
