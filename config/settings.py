@@ -9,11 +9,18 @@ import json
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from config.addresses import SCHEMES, check_address
 from domain.errors import ConfigurationError, InvalidValueError, UnknownNetworkError
 from domain.networks import Network
 from domain.values import check_chain_id
@@ -243,6 +250,12 @@ class Settings(BaseSettings):
     flower_port: int = Field(default=5555, ge=0, le=65_535, description="Where Flower listens.")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
+    @field_validator("redis_url", "celery_broker_url", "database_url")
+    @classmethod
+    def _usable_address(cls, address: str, info: ValidationInfo) -> str:
+        check_address(address, SCHEMES[str(info.field_name)])
+        return address
+
     @field_validator("fuel_networks", mode="before")
     @classmethod
     def _parse_networks(cls, raw: Any) -> Any:
@@ -334,10 +347,10 @@ def _parse_network(entry: object) -> Network:
     if not isinstance(urls, list) or not urls or not all(isinstance(url, str) for url in urls):
         raise InvalidValueError(f"network {name!r}: urls must be a list of at least one address")
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            # The address itself stays out of the message: it may carry credentials.
-            raise InvalidValueError(f"network {name!r}: each url must be http:// or https://")
+        try:
+            check_address(url, ("http", "https"))
+        except ValueError as error:
+            raise InvalidValueError(f"network {name!r}: {error}") from None
     return Network(check_chain_id(chain_id), name, tuple(urls))
 
 

@@ -46,6 +46,18 @@ def test_bakos_name_for_the_redis_address_is_accepted(monkeypatch: pytest.Monkey
         ("ENABLE_BALANCE_CACHE", "perhaps"),
         ("API_PORT", "70000"),
         ("LOG_LEVEL", "LOUD"),
+        ("REDIS_URL", "cache.internal:6379"),
+        ("REDIS_URL", "http://cache.internal"),
+        ("REDIS_URL", "redis://cache.internal:port/0"),
+        ("REDIS_URL", "redis://"),
+        ("CELERY_BROKER_URL", "kafka://broker.internal"),
+        ("CELERY_BROKER_URL", "amqp://guest:guest@broker.internal:99999//"),
+        ("CELERY_BROKER_URL", "redis://broker.internal/0\n"),
+        ("DATABASE_URL", "mysql://db.internal/bako"),
+        ("DATABASE_URL", "bako.sqlite3"),
+        ("FUEL_NETWORKS", json.dumps([{**MAINNET, "urls": ["http://one.example:port/"]}])),
+        ("FUEL_NETWORKS", json.dumps([{**MAINNET, "urls": ["http://[::1/"]}])),
+        ("FUEL_NETWORKS", json.dumps([{**MAINNET, "urls": ["http://one.example/\x01"]}])),
         ("FUEL_NETWORKS", "mainnet"),
         ("FUEL_NETWORKS", "[]"),
         ("FUEL_NETWORKS", json.dumps([{**MAINNET, "urls": ["file:///etc/passwd"]}])),
@@ -64,6 +76,42 @@ def test_a_wrong_value_is_named_in_one_line(
 
     assert str(caught.value).startswith(f"{name}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://cache.internal"),
+        ("REDIS_URL", "redis://:pass%2Fword@cache.internal:6379/3?protocol=3"),
+        ("REDIS_URL", "rediss://user:word@[::1]:6380"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+        ("REDIS_URL", "redis+cluster://cache.internal:7000"),
+        ("REDIS_URL", "redis+sentinel://one:26379,two:26379/service/0"),
+        ("CELERY_BROKER_URL", "amqp://guest:guest@broker.internal//"),
+        ("CELERY_BROKER_URL", "amqps://broker.internal/vhost"),
+        ("DATABASE_URL", "postgres://bako:word@db.internal:5432/bako?sslmode=require"),
+        ("DATABASE_URL", "postgresql:///bako?host=/run/postgresql"),
+        ("DATABASE_URL", "sqlite:////var/my lib/bako.sqlite3"),
+    ],
+)
+def test_addresses_of_services_are_taken_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert getattr(load_settings(), name.lower()) == value
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "CELERY_BROKER_URL", "DATABASE_URL"])
+def test_an_error_about_an_address_shows_no_password(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "gopher://user:secret@one.example:70")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert "secret" not in str(caught.value)
 
 
 def test_an_error_about_networks_shows_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
