@@ -28,7 +28,8 @@ def demo_command(
     """Play the main job on real parts: login, warm vaults, a transaction, right balances.
 
     Uses REDIS_URL, CELERY_BROKER_URL and DATABASE_URL where they are set, embedded servers
-    otherwise. The nodes are simulated. Exit code 0 only if each step held.
+    otherwise. The nodes are simulated; in a cache that was given, under chain ids that nobody else
+    has. Not beside the workers of others. Exit code 0 only if each step held.
     """
     import httpx
     from rich.console import Console

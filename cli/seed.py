@@ -27,8 +27,7 @@ async def seed(settings: Settings, console: Console, *, number: int, devnet: str
     """Add the user of this number, give his vaults coins, and print how to ask for them.
 
     Raises:
-        ConfigurationError: the simulated node does not answer.
-        RegistryUnavailableError: the database does not answer.
+        ConfigurationError: the database or the simulated node does not answer.
     """
     user = await seed_registry(settings, number)
     if devnet is not None:
@@ -38,11 +37,17 @@ async def seed(settings: Settings, console: Console, *, number: int, devnet: str
 
 
 async def seed_registry(settings: Settings, number: int) -> SeededUser:
-    """Add a user with ten vaults, signed in on the first network."""
+    """Add a user with ten vaults, signed in on the first network.
+
+    Raises:
+        ConfigurationError: the database does not answer.
+    """
     registry = Registry.open(settings.database_url)
     try:
         if not await _has_tables(registry):
             await registry.create_schema()
+    except RegistryUnavailableError as error:
+        raise ConfigurationError(f"DATABASE_URL: {error}") from None
     finally:
         await registry.close()
     return await seed_user(settings.database_url, settings.fuel_networks[0], seed=number)

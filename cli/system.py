@@ -6,11 +6,12 @@ Services that the environment names are used; embedded ones stand in for those t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from random import sample
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,8 @@ from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 
 SIMULATED_NETWORKS = ((9889, "mainnet (simulated)"), (0, "testnet (simulated)"))
 """Chain ids and names of the simulated networks: Fuel's own, 0 included."""
+
+_INVENTED_CHAIN_IDS = range(1_000_000_000, 2_000_000_000)
 
 NODE_LATENCY_MS = 500
 """How long a simulated node takes for a request: what the design started from."""
@@ -91,6 +94,19 @@ class System:
     ) -> None:
         self._stack.close()
 
+    def _networks(self) -> Iterable[tuple[int, str]]:
+        """Return the simulated networks.
+
+        In a cache that was given, chain ids that nobody else has: what simulated nodes tell must
+        never stand where balances of a real chain are looked for.
+        """
+        if "redis_url" not in self.given.model_fields_set:
+            return SIMULATED_NETWORKS
+        ids = sample(_INVENTED_CHAIN_IDS, len(SIMULATED_NETWORKS))
+        return [
+            (chain_id, name) for chain_id, (_, name) in zip(ids, SIMULATED_NETWORKS, strict=True)
+        ]
+
     def _services(self, stack: ExitStack, directory: Path) -> dict[str, str]:
         """Return the addresses of cache, broker and database, embedded where none is given."""
         named = self.given.model_fields_set
@@ -109,7 +125,7 @@ class System:
 
     def _start_nodes(self) -> None:
         self.simulations = tuple(
-            Simulation(chain_id, name, free_port()) for chain_id, name in SIMULATED_NETWORKS
+            Simulation(chain_id, name, free_port()) for chain_id, name in self._networks()
         )
         for simulation in self.simulations:
             arguments = ["devnet", "--port", str(simulation.port)]

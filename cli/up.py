@@ -10,6 +10,7 @@ from secrets import randbelow, token_hex
 from rich.console import Console
 
 from cli.demo.nodes import SimulatedNode
+from cli.given import check_given
 from cli.seed import BASE_ASSET, as_the_user, give_coins, seed_registry
 from cli.system import Simulation, System, wait_answering, wait_consuming
 from config.settings import Settings
@@ -23,10 +24,12 @@ def run_until_stopped(given: Settings, console: Console) -> None:
     """Start everything, say where it is, and watch it; only an exception ends this.
 
     Raises:
+        ConfigurationError: a service that the environment names cannot be used.
         ChildEndedError: a program ended by itself.
         KeyboardInterrupt: somebody stops us; everything is ended on the way out.
     """
     simulate = "fuel_networks" not in given.model_fields_set
+    asyncio.run(check_given(given, simulate=simulate))
     with System(given, overrides=_internal_key(given), simulate=simulate) as system:
         api_port, flower_port = _port(given, "api_port"), _port(given, "flower_port")
         worker = system.start_worker()

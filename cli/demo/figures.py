@@ -42,16 +42,10 @@ class Transaction:
         seconds_until_right: from the confirmation until both vaults read right.
         stale_reads: reads that were sent after the invalidation had happened and were
             answered as fresh with the balances from before. The law says 0.
-        marked_stale_reads: reads that were answered with the balances from before, but said
-            that they are stale.
-        earlier_reads: reads sent while the invalidation was still on its way to a worker and
-            answered with the balances from before.
     """
 
     seconds_until_right: float
     stale_reads: int
-    marked_stale_reads: int
-    earlier_reads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,6 @@ class Refresh:
     """Predicates that beat had refreshed while nobody asked for them."""
 
     refreshed: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

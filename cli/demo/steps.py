@@ -88,13 +88,14 @@ async def confirm_transaction(stage: Stage) -> Transaction:
         await stage.until("both vaults right", both_right, seconds=_RIGHT_SECONDS)
     if reads.stale:
         raise StepFailedError(f"{reads.stale} reads were wrong and called fresh")
-    return Transaction(time.monotonic() - started, reads.stale, reads.marked, reads.earlier)
+    seconds = time.monotonic() - started
+    stage.timeline.say(reads.told())
+    return Transaction(seconds, reads.stale)
 
 
 async def wait_for_refresh(stage: Stage) -> Refresh:
     """Step 5: nobody reads; beat replaces what gets old before its fresh life ends."""
     before = await stage.fresh(stage.chain_id)
-    started = time.monotonic()
     with stage.timeline.waiting("beat refreshes", len(before)) as advance:
 
         async def all_refreshed() -> bool:
@@ -108,18 +109,33 @@ async def wait_for_refresh(stage: Stage) -> Refresh:
             return refreshed == len(before) > 0
 
         await stage.until("all vaults refreshed by beat", all_refreshed, seconds=_REFRESH_SECONDS)
-    return Refresh(len(before), time.monotonic() - started)
+    return Refresh(len(before))
 
 
 @dataclass
 class _Reads:
-    """Reads both vaults again and again, and judges each answer; see `figures.Transaction`."""
+    """Reads both vaults again and again, and judges each answer.
+
+    Attributes:
+        stale: see `figures.Transaction`.
+        marked: reads that were answered with the balances from before, but said that they are
+            stale.
+        earlier: reads sent while the invalidation was still on its way to a worker and answered
+            with the balances from before.
+    """
 
     stage: Stage
     confirmed: Confirmed
     stale: int = 0
     marked: int = 0
     earlier: int = 0
+
+    def told(self) -> str:
+        """Return what became of the reads that did not tell of the transaction yet."""
+        return (
+            f"{self.earlier} reads were sent before the invalidation had happened, "
+            f"{self.marked} said that they are stale"
+        )
 
     async def look(self) -> int:
         """Read both vaults once; return how many were right, and called fresh."""

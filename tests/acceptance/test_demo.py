@@ -12,15 +12,18 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from redis import Redis
 
-from supervisor.ports import is_listening
+from supervisor.ports import free_port, is_listening
 from supervisor.valkey import EmbeddedServer
 from tests.conftest import require
 from tests.process_support import Program, running
+from tests.rabbitmq_support import virtual_host
+from tests.worker_support import working_site
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
-RABBITMQ_PORT, POSTGRESQL_PORT = 5672, 5432
+POSTGRESQL_PORT = 5432
 
 
 def figures_of(program: Program) -> dict[str, Any]:
@@ -70,20 +73,48 @@ def fresh_database() -> Iterator[str]:
 
 
 def test_the_demo_holds_on_rabbitmq_postgresql_and_a_given_redis(
-    tmp_path: Path, fresh_database: str
+    tmp_path: Path, fresh_database: str, cache_server: EmbeddedServer
 ) -> None:
-    require(is_listening(RABBITMQ_PORT), "RabbitMQ on port 5672")
-    redis = EmbeddedServer.start()
-    services = {
-        "REDIS_URL": redis.url(),
-        "CELERY_BROKER_URL": f"amqp://guest:guest@127.0.0.1:{RABBITMQ_PORT}//",
-        "DATABASE_URL": fresh_database,
-    }
-    try:
+    with virtual_host() as broker_url:
+        services = {
+            "REDIS_URL": cache_server.url(9),
+            "CELERY_BROKER_URL": broker_url,
+            "DATABASE_URL": fresh_database,
+        }
         with running(tmp_path, "demo", "--json", **services) as program:
             assert_the_story_held(figures_of(program))
-    finally:
-        redis.stop()
+
+    # What simulated nodes told never stood where balances of a real chain are looked for.
+    with Redis.from_url(cache_server.url(9), decode_responses=True) as client:
+        chains = {key.rpartition(":")[2] for key in client.scan_iter("bc:hot:*")}
+    assert chains
+    assert not chains & {"9889", "0"}
+
+
+def test_the_demo_takes_no_tasks_from_the_workers_of_others(
+    tmp_path: Path, broker_server: EmbeddedServer
+) -> None:
+    broker_url = broker_server.url(9)
+    with (
+        working_site(tmp_path, broker_url),
+        running(tmp_path, "demo", CELERY_BROKER_URL=broker_url) as program,
+    ):
+        assert program.end() == 2
+        (line,) = program.errors().splitlines()
+
+        assert "CELERY_BROKER_URL: celery@" in line
+
+
+@pytest.mark.parametrize("variable", ["REDIS_URL", "CELERY_BROKER_URL", "DATABASE_URL"])
+def test_a_service_that_does_not_answer_is_named_in_one_line(tmp_path: Path, variable: str) -> None:
+    scheme = "postgresql" if variable == "DATABASE_URL" else "redis"
+    url = f"{scheme}://someone:hidden@127.0.0.1:{free_port()}/0"
+    with running(tmp_path, "demo", **{variable: url}) as program:
+        assert program.end() == 2
+        (line,) = program.errors().splitlines()
+
+        assert variable in line
+        assert "hidden" not in line
 
 
 def test_a_demo_that_is_killed_midway_leaves_no_process_behind(tmp_path: Path) -> None:
