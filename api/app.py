@@ -16,6 +16,8 @@ from api.internal import routes as internal
 from api.internal.guard import Guard
 from api.prices import Prices
 from api.sessions import Authentication
+from api.streams import routes as streams_routes
+from api.streams.open_streams import OpenStreams
 from config.settings import Settings
 from domain.ports import TaskPublisher
 from runtime.assembly import Runtime
@@ -43,16 +45,21 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         runtime = await Runtime.open(settings)
+        authentication = Authentication(runtime.sessions, runtime.registry)
+        prices = Prices(runtime.quotes, runtime.prices)
+        streams = OpenStreams(runtime, authentication, prices)
         try:
             app.state.parts = Parts(
                 runtime=runtime,
-                authentication=Authentication(runtime.sessions, runtime.registry),
-                prices=Prices(runtime.quotes, runtime.prices),
+                authentication=authentication,
+                prices=prices,
                 guard=Guard(settings, runtime.call_limit),
+                streams=streams,
                 publisher=publisher,
             )
             yield
         finally:
+            await streams.close()
             await runtime.close()
 
     app = _Application(
@@ -71,6 +78,7 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
         allow_headers=["*"],
     )
     app.include_router(balances.router)
+    app.include_router(streams_routes.router)
     app.include_router(health.router)
     app.include_router(internal.router)
     app.include_router(internal.open_router)

@@ -13,6 +13,7 @@ from api.internal.guard import Guard
 from api.prices import Prices
 from api.problems import ProblemError, unauthorized
 from api.sessions import Authentication, Caller, ServiceCaller
+from api.streams.open_streams import OpenStreams
 from domain.ports import TaskPublisher
 from runtime.assembly import Runtime
 
@@ -26,6 +27,7 @@ class Parts:
         authentication: who is signed in.
         prices: what assets are worth.
         guard: lets service callers in.
+        streams: the open streams of balances.
         publisher: takes tasks; None where this process can hand none out.
     """
 
@@ -33,6 +35,7 @@ class Parts:
     authentication: Authentication
     prices: Prices
     guard: Guard
+    streams: OpenStreams
     publisher: TaskPublisher | None
 
 

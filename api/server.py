@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 import uvicorn
 
 from api.app import create_app
+from api.context import Parts
 from config.settings import Settings
 from domain.errors import ConfigurationError
 from domain.ports import TaskPublisher
@@ -43,9 +44,10 @@ class _Server(uvicorn.Server):
     """A server that holds the publisher open while it serves."""
 
     def __init__(self, settings: Settings, publisher: TaskPublisher | None) -> None:
+        self._app = create_app(settings, publisher)
         super().__init__(
             uvicorn.Config(
-                create_app(settings, publisher),
+                self._app,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -64,6 +66,12 @@ class _Server(uvicorn.Server):
             if isinstance(self._publisher, AbstractAsyncContextManager):
                 await stack.enter_async_context(self._publisher)
             await super().serve(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End open streams first: nobody waits for connections that would last for hours."""
+        parts: Parts = self._app.state.parts
+        parts.streams.end_all()
+        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:

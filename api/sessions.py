@@ -6,7 +6,7 @@ session is odd makes it none (401).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hmac import compare_digest
@@ -56,6 +56,10 @@ class ServiceCaller:
 class CachedSessions(Protocol):
     """Bako's sessions in Redis: the parsed JSON of ``session-{token}``."""
 
+    async def get_many(self, tokens: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Return the sessions that Redis has and that can be read, by token."""
+        ...
+
     async def get(self, token: str) -> Mapping[str, Any] | None:
         """Return a session, None when Redis has none that can be read."""
         ...
@@ -92,6 +96,24 @@ class Authentication:
             raise unauthorized("The token is not valid, is over, or is not of this signer.")
         return caller
 
+    async def cached_callers(self, tokens: Sequence[str]) -> Mapping[str, Caller | None]:
+        """Return who stands behind the tokens that Redis knows; None: the session is over.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        sessions = await self.cached.get_many(tokens)
+        return {token: _from_redis(session) for token, session in sessions.items()}
+
+    async def stored_caller(self, token: str) -> Caller | None:
+        """Return who stands behind a token that Redis does not know; None: nobody.
+
+        Raises:
+            RegistryUnavailableError: the database does not answer.
+        """
+        stored = await self.stored.session(token)
+        return None if stored is None else _from_table(stored)
+
     async def _find(self, token: str) -> Caller | None:
         try:
             session = await self.cached.get(token)
@@ -100,8 +122,7 @@ class Authentication:
             session = None
         if session is not None:
             return _from_redis(session)
-        stored = await self.stored.session(token)
-        return None if stored is None else _from_table(stored)
+        return await self.stored_caller(token)
 
 
 def _same(expected: str, given: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -30,10 +30,18 @@ class SessionStore:
         Raises:
             CacheUnavailableError: Redis does not answer; that is not the same as no session.
         """
-        if not token or len(token) > _LONGEST_TOKEN:
-            return None
-        [raw] = await self._commands.get_many([session(token)])
-        return _parse(raw)
+        return (await self.get_many([token])).get(token)
+
+    async def get_many(self, tokens: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Return the sessions that there are, by token, in one round trip.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        asked = [token for token in tokens if token and len(token) <= _LONGEST_TOKEN]
+        raws = await self._commands.get_many([session(token) for token in asked])
+        sessions = zip(asked, map(_parse, raws), strict=True)
+        return {token: found for token, found in sessions if found is not None}
 
 
 def _parse(raw: bytes | None) -> Mapping[str, Any] | None:

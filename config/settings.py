@@ -221,6 +221,36 @@ class Settings(BaseSettings):
     read_wait_seconds: Seconds = Field(
         default=5.0, description="How long a read waits for the node before it answers stale."
     )
+    streams_per_user: int = Field(
+        default=10, gt=0, description="Streams that one user may have open at one process."
+    )
+    streams_per_process: int = Field(
+        default=2_000, gt=0, description="Streams that one process keeps open, at most."
+    )
+    stream_life_seconds: Seconds = Field(
+        default=3_600.0,
+        description="How long one stream lasts; its reader comes again and resumes, "
+        "perhaps at another process.",
+    )
+    stream_heartbeat_seconds: Seconds = Field(
+        default=15.0, description="After so long without news a stream says that it lives."
+    )
+    stream_session_seconds: Seconds = Field(
+        default=5.0, description="How often the sessions of open streams are looked at."
+    )
+    stream_membership_seconds: Seconds = Field(
+        default=30.0, description="How often it is asked which vaults an open stream is about."
+    )
+    stream_look_seconds: Seconds = Field(
+        default=10.0,
+        description="How often the vaults of open streams are read without being told of a "
+        "change: what expired, and what Bako's own programs wrote.",
+    )
+    demo_page: bool = Field(
+        default=False,
+        description="Show a page at /demo that signs in by its address and makes transactions "
+        "on simulated nodes. For demonstrations alone.",
+    )
     internal_api_key: SecretStr | None = Field(
         default=None, description="X-API-Key of service callers; several, separated by commas."
     )

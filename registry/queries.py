@@ -12,7 +12,13 @@ from registry.reserved import PENDING_STATUSES
 
 Statement = Select[*tuple[Any, ...]]
 
-_COLUMNS = (Predicate.id, Predicate.name, Predicate.predicate_address, Predicate.configurable)
+_COLUMNS = (
+    Predicate.id,
+    Predicate.name,
+    Predicate.predicate_address,
+    Predicate.configurable,
+    Predicate.workspace_id,
+)
 
 
 def _predicates_of_user() -> Statement:

@@ -42,6 +42,7 @@ class PredicateRecord:
             nobody takes an unreadable vault for an empty one.
         members: signers of the vault, 0 where a connector signs.
         minimum_signers: how many of them must sign.
+        workspace_id: where it belongs; None: nowhere.
     """
 
     predicate_id: str
@@ -50,6 +51,7 @@ class PredicateRecord:
     address: Address | None
     members: int
     minimum_signers: int
+    workspace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,7 @@ class Registry:
             address=self._parsed(row.predicate_address),
             members=members,
             minimum_signers=minimum,
+            workspace_id=row.workspace_id,
         )
 
     def _parsed(self, stored_address: str) -> Address | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cache.administration import Administration
 from cache.budget import RedisCallBudget
 from cache.call_limit import CallLimit
+from cache.changes import ChangeStream
 from cache.companions import Companions
 from cache.connection import connect
 from cache.cursor import FollowerCursors
@@ -63,6 +64,7 @@ class Runtime:
         prices: prices that we keep ourselves, where Bako keeps none.
         price_source: where those come from; None: nowhere.
         audit_sample: draws whom an audit looks at.
+        changes: what is published and invalidated, as it happens.
         background: what goes on beside requests and tasks until the parts are closed.
     """
 
@@ -80,6 +82,7 @@ class Runtime:
     beat: Heartbeat
     prices: PriceStore
     price_source: PriceSource | None
+    changes: ChangeStream
     background: BackgroundWork
     audit_sample: AuditSample
     _nodes: Mapping[ChainId, NodeProvider]
@@ -139,6 +142,7 @@ class Runtime:
             price_source=None
             if settings.price_source is None
             else source_of(settings.price_source),
+            changes=ChangeStream(client),
             _nodes=nodes,
             _readers=readers,
             _watches=[NodeWatch(node) for node in nodes.values()],

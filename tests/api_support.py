@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,15 +14,18 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import uvicorn
 from redis.asyncio import Redis
 
 from api.app import create_app
+from api.server import listen
 from config.settings import Settings
 from devnet.chain import AccountBalance
 from devnet.server import DevnetServer
 from domain.errors import PublishingError
 from domain.networks import Network
 from domain.ports import TaskPublisher
+from supervisor.waiting import wait_until
 from tests.databases import BakoDatabase, BakoUser, create_schema
 
 CHAIN_ID = 9889
@@ -183,3 +188,20 @@ async def open_world(
     finally:
         await database.close()
         await redis.aclose()
+
+
+@asynccontextmanager
+async def served(world: World) -> AsyncIterator[str]:
+    """Serve the application of a world on a port of its own; return its address."""
+    listener = listen("127.0.0.1", 0)
+    application = create_app(world.settings, world.publisher)
+    server = uvicorn.Server(uvicorn.Config(application, log_config=None, proxy_headers=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        assert await asyncio.to_thread(wait_until, lambda: server.started, seconds=10)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await asyncio.to_thread(thread.join, 10)
+        listener.close()

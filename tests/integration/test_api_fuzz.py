@@ -6,21 +6,15 @@ import asyncio
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from api.app import create_app
-from api.server import listen
 from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from supervisor.valkey import EmbeddedServer
-from supervisor.waiting import wait_until
-from tests.api_support import CHAIN_ID, ETH, KEY, World, open_world
+from tests.api_support import CHAIN_ID, ETH, KEY, open_world, served
 from tests.databases import bytes32
 
 CHECKS = (
@@ -40,34 +34,22 @@ def node() -> Iterator[DevnetServer]:
         yield server
 
 
-@asynccontextmanager
-async def _served(world: World) -> AsyncIterator[str]:
-    listener = listen("127.0.0.1", 0)
-    application = create_app(world.settings, world.publisher)
-    server = uvicorn.Server(uvicorn.Config(application, log_config=None, proxy_headers=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        assert await asyncio.to_thread(wait_until, lambda: server.started, seconds=10)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await asyncio.to_thread(thread.join, 10)
-        listener.close()
-
-
 async def test_generated_input_meets_no_500_and_no_answer_off_its_description(
     cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
 ) -> None:
     database_url = f"sqlite:///{tmp_path}/bako.sqlite3"
     async with open_world(
-        cache_server.url(), database_url, node, internal_rate_limit=1_000_000
+        cache_server.url(),
+        database_url,
+        node,
+        internal_rate_limit=1_000_000,
+        stream_life_seconds=0.05,  # else the first stream would be the last request
     ) as world:
         user, address = await world.database.add_user(), bytes32()
         await world.database.add_predicate(user, predicate_address=address)
         world.give(address, {ETH: 5})
         session = await world.sign_in(user)
-        async with _served(world) as url:
+        async with served(world) as url:
             report = await asyncio.to_thread(_fuzz, url, session | {"X-API-Key": KEY}, tmp_path)
 
     assert report.returncode == 0, report.stdout[-6_000:]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +30,10 @@ class Cached:
         if self.is_down:
             raise CacheUnavailableError("gone")
         return self.session
+
+    async def get_many(self, tokens: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        found = {token: await self.get(token) for token in tokens}
+        return {token: session for token, session in found.items() if session is not None}
 
 
 @dataclass
