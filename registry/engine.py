@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,13 +67,30 @@ def open_engine(
     url = asyncio_url(database_url)
     if url.get_backend_name() == "sqlite":
         _check_folder(url)
-        engine = create_async_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
+        engine = create_async_engine(
+            url, connect_args={"timeout": _BUSY_MS / 1000}, json_deserializer=_json
+        )
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return engine
     timeouts = {"timeout": _CONNECT_SECONDS, "command_timeout": statement_seconds}
     return create_async_engine(
-        url, connect_args=timeouts, pool_pre_ping=True, pool_timeout=_CONNECT_SECONDS
+        url,
+        connect_args=timeouts,
+        json_deserializer=_json,
+        pool_pre_ping=True,
+        pool_timeout=_CONNECT_SECONDS,
     )
+
+
+def _json(raw: str) -> Any:
+    """Read a JSON column; what is nested too deeply, or has endless numbers, is its own text.
+
+    Users of Bako write such columns. One odd row must not make the others unreadable.
+    """
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
 
 
 def _check_folder(url: URL) -> None:

@@ -80,28 +80,31 @@ def signers(configurable: str | None) -> tuple[int, int]:
     connector signs for), the minimum is SIGNATURES_COUNT, or 1 where there is none. What
     cannot be read counts as one of one.
     """
-    parsed = _configuration(configurable)
-    if parsed is None:
+    parsed = _parsed(configurable)
+    listed = parsed.get("SIGNERS") if isinstance(parsed, dict) else None
+    # What JavaScript counts as nothing is no list of signers; any other thing is an error there.
+    if parsed is None or isinstance(listed, dict) or (listed and not isinstance(listed, list)):
         return 1, 1
-    listed = parsed.get("SIGNERS")
-    members = [s for s in listed if s != ZERO_ADDRESS] if isinstance(listed, list) else []
-    count = parsed.get("SIGNATURES_COUNT")
-    minimum = count if isinstance(count, int) and not isinstance(count, bool) and count else 1
-    return len(members), minimum
+    members = sum(signer != ZERO_ADDRESS for signer in listed or [])
+    count = parsed.get("SIGNATURES_COUNT") if isinstance(parsed, dict) else None
+    # JavaScript knows no difference between 2 and 2.0; infinity is no whole number.
+    is_whole = isinstance(count, int) or (isinstance(count, float) and count.is_integer())
+    return members, int(count) if count and is_whole and count is not True else 1
 
 
 def signs_for(user_address: str, configurable: str | None) -> bool:
     """Tell whether a vault's configurable JSON names this user's address as a signer."""
-    parsed = _configuration(configurable) or {}
+    parsed = _parsed(configurable)
+    if not isinstance(parsed, dict):
+        return False
     listed = parsed.get("SIGNERS")
     return (isinstance(listed, list) and user_address in listed) or (
         parsed.get("SIGNER") == user_address
     )
 
 
-def _configuration(configurable: str | None) -> dict[str, Any] | None:
+def _parsed(configurable: str | None) -> Any:
     try:
-        parsed: Any = json.loads(configurable or "")
-    except ValueError:
+        return json.loads(configurable or "")
+    except (ValueError, RecursionError):
         return None
-    return parsed if isinstance(parsed, dict) else None

@@ -40,10 +40,8 @@ def reserved_by(draft: Any) -> ReservedCoins:
         InvalidValueError: the draft is not of the shape that the SDK writes.
     """
     outputs = draft.get("outputs") if isinstance(draft, dict) else None
-    if outputs is None:
-        return {}
     if not isinstance(outputs, list):
-        raise InvalidValueError("outputs is not a list")
+        raise InvalidValueError("a draft without a list of outputs")
     coins: ReservedCoins = {}
     for output in outputs:
         if not isinstance(output, dict):

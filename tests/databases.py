@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import InstrumentedAttribute
 
 from domain.errors import RegistryUnavailableError
 from registry.engine import open_engine
@@ -107,6 +108,15 @@ class BakoDatabase:
     async def insert(self, table: Any, *rows: dict[str, Any]) -> None:
         async with self.engine.begin() as connection:
             await connection.execute(insert(table), list(rows))
+
+    async def write_json(self, column: InstrumentedAttribute[Any], row_id: str, raw: str) -> None:
+        """Write the text of a JSON column as it is, whatever Python thinks of it."""
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        value = text(":raw" if is_sqlite else "CAST(:raw AS jsonb)").bindparams(raw=raw)
+        table = column.class_
+        statement = update(table).where(table.id == row_id).values({column.key: value})
+        async with self.engine.begin() as connection:
+            await connection.execute(statement)
 
     async def add_user(self, *, inactive: Sequence[str] = (), **columns: Any) -> BakoUser:
         user = BakoUser()

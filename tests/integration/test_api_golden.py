@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from random import Random
 from typing import Any
@@ -10,10 +11,24 @@ import pytest
 
 from api.allocation import allocate
 from api.money import dollar_text, dollars, formatted, to_hex
-from api.pricing import Pricing
-from domain.values import Balance
+from api.pricing import Pricing, read_prices, read_units
+from api.vaults import Vault, reserved_coins_answer
+from domain.ports import Served, Source
+from domain.values import Balance, Fresh, Snapshot, StoredSnapshot
+from registry.records import ZERO_ADDRESS, PredicateRecord, Reservation, signers
+from registry.reserved import comparable_url, reserved_by
 from tests import bako_node
+from tests.api_support import CHAIN_ID
 
+BAKOS_FIELDS = (
+    "reservedCoinsUSD",
+    "totalBalanceUSD",
+    "currentBalanceUSD",
+    "currentBalance",
+    "totalBalance",
+    "reservedCoins",
+    "nfts",
+)
 SEED = 20_260_410
 CASES = 4_000
 
@@ -141,6 +156,117 @@ def test_allocations_have_the_same_rows_totals_and_percentages() -> None:
     ]
 
     assert [_as_node(vaults, pricing) for vaults, pricing in plans] == _results(given)
+
+
+def test_the_answer_about_a_vault_has_the_same_fields_to_the_last_digit() -> None:
+    random = Random(SEED + 5)
+    cases = [_vault_case(random) for _ in range(1_000)]
+
+    ours = [_vault_answer(case) for case in cases]
+
+    assert ours == _results([{"kind": "vault", **case} for case in cases])
+    # The cases reach what they are about.
+    assert sum(bool(answer["nfts"]) for answer in ours) > 50
+    assert sum(bool(answer["reservedCoins"]) for answer in ours) > 300
+    assert sum(len(answer["currentBalance"]) < len(answer["totalBalance"]) for answer in ours) > 200
+
+
+def _vault_case(random: Random) -> dict[str, Any]:
+    """A vault that reserves no more than it holds (there alone we differ, on purpose)."""
+    ids = [f"0x{number:064x}" for number in random.sample(range(100), random.randrange(1, 9))]
+    held = {i: random.choice([0, 1, 1, 2, _amount(random)]) for i in ids}
+    outputs = []
+    for asset_id, amount in held.items():
+        parts = [random.randrange(amount + 1) for _ in range(random.randrange(3))]
+        parts = [part // max(1, len(parts)) for part in parts]
+        if random.random() < 0.2:
+            parts = [max(0, amount - 1)]  # a single unit is left
+        outputs += [
+            {"type": 0, "to": "0x", "assetId": asset_id, "amount": _written(random, part)}
+            for part in parts
+        ]
+        outputs.append({"type": random.randrange(1, 5), "assetId": asset_id, "amount": hex(amount)})
+    random.shuffle(outputs)
+    cut = random.randrange(len(outputs) + 1)
+    return {
+        "balances": [{"assetId": i, "amount": hex(a)} for i, a in held.items()],
+        "drafts": [{"outputs": outputs[:cut]}, {"outputs": outputs[cut:]}],
+        "quotes": {i: repr(_price(random)) for i in ids if random.random() < 0.8},
+        "assets": [
+            {"name": "asset", "networks": random.sample(networks, len(networks))}
+            for asset_id in ids
+            for networks in [_listed(random, asset_id)]
+        ],
+        "verified": {i: {"symbol": "X"} for i in ids if random.random() < 0.5},
+        "chainId": CHAIN_ID,
+    }
+
+
+def _written(random: Random, amount: int) -> str:
+    """As drafts write amounts: hex, or decimal."""
+    return hex(amount) if random.random() < 0.5 else str(amount)
+
+
+def _listed(random: Random, asset_id: str) -> list[Any]:
+    """Where an asset is listed: here, elsewhere, or nowhere."""
+    here = {"type": "fuel", "chainId": CHAIN_ID, "assetId": asset_id, "decimals": _units(random)}
+    elsewhere = {"type": "fuel", "chainId": 0, "assetId": asset_id, "decimals": 18}
+    ethereum = {"type": "ethereum", "chainId": 1, "decimals": 18, "address": "0x"}
+    return random.choice([[here, elsewhere, ethereum], [here, None], [elsewhere], [ethereum], []])
+
+
+def _vault_answer(case: dict[str, Any]) -> dict[str, Any]:
+    balances = tuple(Balance(b["assetId"], int(b["amount"], 16)) for b in case["balances"])
+    reservation = Reservation()
+    for draft in case["drafts"]:
+        for asset_id, amount in reserved_by(draft).items():
+            reservation.coins[asset_id] = reservation.coins.get(asset_id, 0) + amount
+    pricing = Pricing(
+        prices=read_prices(case["quotes"]),
+        units=read_units(case["assets"], case["chainId"]),
+        verified=frozenset(case["verified"]),
+    )
+    stored = StoredSnapshot(Snapshot("0x", case["chainId"], balances), 0, 1)
+    vault = Vault(
+        PredicateRecord("id", "vault", "0x", "0x", 1, 1),
+        Served(Fresh(stored, 0), Source.CACHE),
+        reservation,
+    )
+    answer = reserved_coins_answer(vault, pricing).model_dump()
+    return {name: answer[name] for name in BAKOS_FIELDS}
+
+
+def test_signers_are_counted_as_javascript_counts_them() -> None:
+    random = Random(SEED + 6)
+    texts = [_configurable(random) for _ in range(2_000)]
+    texts += ["", "null", "[]", "5", '"text"', "true", "{", "{}", '{"SIGNERS": {}}']
+
+    ours = [list(signers(text)) for text in texts]
+
+    assert ours == _results([{"kind": "signers", "configurable": text} for text in texts])
+
+
+def _configurable(random: Random) -> str:
+    listed = [random.choice([ZERO_ADDRESS, "0xab", None, 7]) for _ in range(random.randrange(10))]
+    odd: object = random.choice([listed, listed, listed, None, "", "0xab", 0, 3, {}, False, True])
+    fields = {"SIGNERS": odd, "SIGNATURES_COUNT": random.choice([0, 1, 2, 10, 3.0, None, False])}
+    kept = {name: value for name, value in fields.items() if random.random() < 0.8}
+    return json.dumps(kept | {"SIGNER": "0xab"} if random.random() < 0.3 else kept)
+
+
+def test_networks_are_compared_without_what_javascript_takes_off() -> None:
+    random = Random(SEED + 7)
+    schemes = ["http://", "https://", "HTTPS://", ""]
+    parts = ["http://", "user", ":", "pass", "@", "/", "n.example", "\n", "?"]
+    urls = [
+        random.choice(schemes) + "".join(random.choices(parts, k=random.randrange(1, 9)))
+        for _ in range(3_000)
+    ]
+
+    ours = [comparable_url(url) for url in urls]
+
+    assert ours == _results([{"kind": "network", "url": url} for url in urls])
+    assert sum(url != short for url, short in zip(urls, ours, strict=True)) > 100
 
 
 def _plan(random: Random) -> tuple[list[list[Balance]], Pricing]:

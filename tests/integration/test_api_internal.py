@@ -628,6 +628,32 @@ async def test_a_body_that_is_no_json_is_refused(world: World) -> None:
         assert answer.status_code == 422, (content, kind)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 500_000,
+        b'{"predicateAddress": ' + b"[" * 2_000 + b"]" * 2_000 + b"}",
+        b'{"chainId": ' + b"9" * 10_000 + b', "all": true}',
+        b'{"chainId": 1e400, "all": true}',
+        b'{"chainId": NaN, "all": true}',
+        b'{"userId": "\\ud800"}',
+        b'{"all": true, "all": false}',
+        b'{"predicateAddress": "0x' + b"a" * 900_000 + b'"}',
+    ],
+)
+async def test_a_body_that_is_odd_json_is_refused_clearly(world: World, content: bytes) -> None:
+    for path in ("/cache/invalidate", "/cache/clear", "/cache/warmup", "/events/transaction"):
+        answer = await world.client.post(
+            f"/internal{path}",
+            content=content,
+            headers={"X-API-Key": KEY, "Content-Type": "application/json"},
+        )
+        assert 400 <= answer.status_code < 500, (path, content[:40])
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert len(answer.content) < 4_000
+    assert world.publisher.sent == []
+
+
 async def test_a_huge_body_is_refused(world: World) -> None:
     answer = await world.client.post(
         "/internal/cache/invalidate",

@@ -19,6 +19,7 @@ from domain.errors import (
 )
 from domain.networks import Network
 from domain.values import checksum_address
+from registry.models import Transaction, User
 from registry.records import Reservation
 from registry.seed import plan_user, seed_user
 from registry.store import Registry
@@ -34,6 +35,9 @@ from tests.databases import (
     postgres_answers,
     utc_now,
 )
+
+NESTED = "[" * 1_500 + "]" * 1_500
+"""Deeper than Python reads JSON, not too deep for PostgreSQL."""
 
 FUEL_BECH32 = "fuel1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0sejpetn"
 
@@ -219,7 +223,16 @@ async def test_reserved_coins_are_coin_outputs_of_pending_transactions_on_the_ne
 
 @pytest.mark.parametrize(
     "outputs",
-    ["odd", [1], [coin("0x1", 1)], [coin(bytes32(), -1)], [coin(bytes32(), None)], [{"type": 0}]],
+    [
+        None,
+        NESTED,
+        "odd",
+        [1],
+        [coin("0x1", 1)],
+        [coin(bytes32(), -1)],
+        [coin(bytes32(), None)],
+        [{"type": 0}],
+    ],
 )
 async def test_a_draft_that_cannot_be_read_is_counted_and_the_others_still_reserve(
     registry: Registry, bako: BakoDatabase, outputs: Any
@@ -232,6 +245,28 @@ async def test_a_draft_that_cannot_be_read_is_counted_and_the_others_still_reser
     [reservation] = (await registry.reserved_coins([predicate_id], [NETWORK_URL])).values()
 
     assert reservation == Reservation({asset: 3}, unreadable=1)
+
+
+async def test_a_row_of_json_that_python_cannot_read_makes_no_other_unreadable(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    user, address, asset = await bako.add_user(), bytes32(), bytes32()
+    predicate_id = await bako.add_predicate(
+        user, predicate_address=address, configurable='{"SIGNERS": ' + NESTED + "}"
+    )
+    await bako.add_transaction(predicate_id, [coin(asset, 3)])
+    odd = await bako.add_transaction(predicate_id, [])
+    await bako.add_token(user)
+    await bako.write_json(Transaction.tx_data, odd, '{"outputs": ' + NESTED + "}")
+    await bako.write_json(User.settings, user.user_id, NESTED)
+
+    [reservation] = (await registry.reserved_coins([predicate_id], [NETWORK_URL])).values()
+    [record] = await registry.predicates_of_user(user.user_id)
+    session = await registry.session(user.token)
+
+    assert reservation == Reservation({asset: 3}, unreadable=1)
+    assert (record.address, record.members, record.minimum_signers) == (address, 1, 1)
+    assert session is not None
 
 
 async def test_a_token_names_its_user_and_his_network(

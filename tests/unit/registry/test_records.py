@@ -18,7 +18,10 @@ ASSET = "0x" + "ab" * 32
         (json.dumps({"SIGNERS": ["a", "b", ZERO_ADDRESS], "SIGNATURES_COUNT": 2}), (2, 2)),
         ('{"SIGNERS": ["a"], "SIGNATURES_COUNT": 0}', (1, 1)),
         ('{"SIGNER": "a"}', (0, 1)),
-        ("[]", (1, 1)),
+        ('{"SIGNERS": ["a"], "SIGNATURES_COUNT": 1e400}', (1, 1)),
+        ('{"SIGNERS": "a"}', (1, 1)),
+        ("[]", (0, 1)),
+        ("[" * 100_000, (1, 1)),
         ("null", (1, 1)),
         ("no json", (1, 1)),
         ("", (1, 1)),
@@ -80,9 +83,14 @@ def test_what_is_no_amount_is_refused(raw: Any) -> None:
         parse_draft_amount(raw)
 
 
-@pytest.mark.parametrize("draft", [None, [], {}, {"outputs": None}, {"outputs": []}])
-def test_a_draft_without_outputs_reserves_nothing(draft: Any) -> None:
-    assert reserved_by(draft) == {}
+@pytest.mark.parametrize("draft", [None, [], {}, "text", {"outputs": None}, {"outputs": {}}])
+def test_nobody_knows_what_a_draft_without_outputs_reserves(draft: Any) -> None:
+    with pytest.raises(InvalidValueError):
+        reserved_by(draft)
+
+
+def test_a_draft_with_no_output_reserves_nothing() -> None:
+    assert reserved_by({"outputs": []}) == {}
 
 
 def test_only_coin_outputs_reserve() -> None:
