@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,10 @@ from api.money import DEFAULT_UNITS, dollars
 from domain.values import AssetId, Balance, ChainId
 
 _HIGHEST_PRICE = 1e15
-"""What costs more is a broken quote; NaN and infinity fail the comparison too."""
+"""What costs more is a broken quote."""
+
+_PRICE = re.compile(r"[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
+"""A price as JavaScript writes it. Python alone reads more: ``1_0``, digits of other scripts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,7 @@ def read_prices(quotes: Mapping[str, str]) -> dict[AssetId, float]:
     """Read the fields of the ``quotes`` hash; what is no price is left out."""
     prices = {}
     for asset_id, raw in quotes.items():
-        try:
-            price = float(raw)
-        except ValueError:
-            continue
-        if 0 <= price <= _HIGHEST_PRICE:
+        if _PRICE.fullmatch(raw) and (price := float(raw)) <= _HIGHEST_PRICE:
             prices[asset_id] = price
     return prices
 

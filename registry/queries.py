@@ -38,7 +38,9 @@ def _predicates_of_user() -> Statement:
 # What every login asks is built once: building a statement takes longer than SQLite needs for it.
 # Each of these is executed with a user_id.
 
-NEWEST_FIRST = _predicates_of_user().order_by(Predicate.updated_at.desc(), Predicate.id)
+NEWEST_FIRST = _predicates_of_user().order_by(
+    Predicate.updated_at.desc().nulls_last(), Predicate.id
+)
 """A user's predicates in the order of a warm-up: what changed last is looked at first."""
 
 BY_ID = _predicates_of_user().order_by(Predicate.id)
@@ -79,7 +81,8 @@ def pending_drafts(predicate_ids: Collection[str]) -> Statement:
             Transaction.status.in_(PENDING_STATUSES),
             Transaction.deleted_at.is_(None),
         )
-        .order_by(Transaction.id)
+        # As they were made: the sums of an answer and its list of coins follow this order.
+        .order_by(Transaction.created_at, Transaction.id)
     )
 
 
@@ -106,4 +109,4 @@ def addresses_of_workspace(workspace_id: str) -> Statement:
     statement = select(Predicate.predicate_address).where(
         Predicate.workspace_id == workspace_id, Predicate.deleted_at.is_(None)
     )
-    return statement.order_by(Predicate.updated_at.desc(), Predicate.id)
+    return statement.order_by(Predicate.updated_at.desc().nulls_last(), Predicate.id)

@@ -121,9 +121,10 @@ class Registry:
         Raises:
             UnknownPredicateError: there is none.
         """
-        if _as_uuid(predicate_id) is None:
+        known_as = _canonical(predicate_id)
+        if known_as is None:
             raise UnknownPredicateError(predicate_id)
-        rows = await self._all(queries.predicate_by_id(predicate_id))
+        rows = await self._all(queries.predicate_by_id(known_as))
         if not rows:
             raise UnknownPredicateError(predicate_id)
         return self._record(rows[0])
@@ -138,9 +139,10 @@ class Registry:
         Raises:
             UnknownPredicateError: there is none, or it is somebody else's; both look the same.
         """
-        if _as_uuid(predicate_id) is None or _as_uuid(user_id) is None:
+        known_as, reader = _canonical(predicate_id), _canonical(user_id)
+        if known_as is None or reader is None:
             raise UnknownPredicateError(predicate_id)
-        rows = await self._all(queries.predicate_and_relation(predicate_id, user_id))
+        rows = await self._all(queries.predicate_and_relation(known_as, reader))
         if not rows or not (rows[0].is_his or signs_for(user_address, rows[0].configurable)):
             raise UnknownPredicateError(predicate_id)
         return self._record(rows[0])
@@ -187,9 +189,10 @@ class Registry:
 
     async def addresses_of_workspace(self, workspace_id: str) -> Sequence[Address]:
         """Return the addresses of all predicates of a workspace; none when there is no such."""
-        if _as_uuid(workspace_id) is None:
+        known_as = _canonical(workspace_id)
+        if known_as is None:
             return []
-        rows = await self._all(queries.addresses_of_workspace(workspace_id))
+        rows = await self._all(queries.addresses_of_workspace(known_as))
         parsed = (self._parsed(row.predicate_address) for row in rows)
         return list(dict.fromkeys(address for address in parsed if address is not None))
 
@@ -201,9 +204,10 @@ class Registry:
         Raises:
             UnknownUserError: there is no such user.
         """
-        if _as_uuid(user_id) is None:
+        known_as = _canonical(user_id)
+        if known_as is None:
             raise UnknownUserError(user_id)
-        asked = {"user_id": user_id}
+        asked = {"user_id": known_as}
         with database_errors():
             async with self._reading.connect() as connection:
                 user = (await connection.execute(queries.USER_SETTINGS, asked)).one_or_none()
@@ -274,12 +278,14 @@ def _is_among(stored_address: str, addresses: Collection[str]) -> bool:
         return False
 
 
-def _stored_forms(address: Address) -> tuple[str, str, str]:
-    return address, checksum_address(address), encode_fuel_bech32(address)
+def _stored_forms(address: Address) -> tuple[str, ...]:
+    upper = "0x" + address[2:].upper()
+    return address, checksum_address(address), upper, encode_fuel_bech32(address)
 
 
-def _as_uuid(text_id: str) -> UUID | None:
+def _canonical(text_id: str) -> str | None:
+    """Return an id in the one form that SQLite finds too; None: it is none."""
     try:
-        return UUID(text_id)
+        return str(UUID(text_id))
     except ValueError:
         return None

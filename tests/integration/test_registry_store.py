@@ -101,6 +101,36 @@ async def test_predicates_of_a_user_are_owned_or_signed_for_and_newest_first(
     assert list(await registry.addresses_of_user(user.user_id, 2)) == [addresses[1], addresses[0]]
 
 
+async def test_what_was_never_changed_comes_last(registry: Registry, bako: BakoDatabase) -> None:
+    user, never, long_ago = await bako.add_user(), bytes32(), bytes32()
+    await bako.add_predicate(user, predicate_address=never, updated_at=None)
+    await bako.add_predicate(
+        user, predicate_address=long_ago, updated_at=utc_now() - timedelta(900)
+    )
+
+    assert list(await registry.addresses_of_user(user.user_id)) == [long_ago, never]
+
+
+async def test_ids_are_found_in_any_way_of_writing_them(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    user, address = await bako.add_user(), bytes32()
+    workspace = await bako.add_workspace(user)
+    predicate_id = await bako.add_predicate(user, predicate_address=address, workspace_id=workspace)
+
+    for written in (str.upper, "{{{}}}".format, "urn:uuid:{}".format, _without_dashes):
+        predicate, owner, place = written(predicate_id), written(user.user_id), written(workspace)
+        assert (await registry.predicate(predicate)).predicate_id == predicate_id
+        record = await registry.predicate_of_user(predicate, owner, "nobody's address")
+        assert record.predicate_id == predicate_id
+        assert list(await registry.addresses_of_user(owner)) == [address]
+        assert list(await registry.addresses_of_workspace(place)) == [address]
+
+
+def _without_dashes(text_id: str) -> str:
+    return text_id.replace("-", "")
+
+
 async def test_deleted_and_inactive_predicates_are_left_out(
     registry: Registry, bako: BakoDatabase
 ) -> None:
@@ -290,13 +320,14 @@ async def test_known_addresses_are_those_that_predicates_have(
     workspace_id = await bako.add_workspace(user)
     known, unknown = bytes32(), bytes32()
     await bako.add_predicate(user, predicate_address=known, workspace_id=workspace_id)
-    legacy, checksum = bytes32(), bytes32()
+    legacy, checksum, upper = bytes32(), bytes32(), bytes32()
+    await bako.add_predicate(user, predicate_address="0x" + upper[2:].upper())
     await bako.add_predicate(user, predicate_address=encode_fuel_bech32(legacy))
     await bako.add_predicate(user, predicate_address=checksum_address(checksum))
 
-    found = await registry.known_addresses([unknown, known, known, checksum, legacy])
+    found = await registry.known_addresses([unknown, known, known, checksum, upper, legacy])
 
-    assert list(found) == [known, checksum, legacy]
+    assert list(found) == [known, checksum, upper, legacy]
     assert list(await registry.known_addresses([])) == []
     assert list(await registry.addresses_of_workspace(workspace_id)) == [known]
     assert list(await registry.addresses_of_workspace(str(uuid4()))) == []

@@ -23,7 +23,7 @@ def _entity(name: str, *columns: sa.Column[object] | sa.Constraint) -> None:
         name,
         sa.Column("id", _ID, primary_key=True),
         sa.Column("created_at", sa.DateTime, nullable=False, server_default=now),
-        sa.Column("updated_at", sa.DateTime, nullable=False, server_default=now),
+        sa.Column("updated_at", sa.DateTime, server_default=now),
         sa.Column("deleted_at", sa.DateTime),
         *columns,
     )

@@ -15,6 +15,21 @@ def test_what_is_no_price_is_left_out() -> None:
     assert read_prices(quotes) == {"a": 1.5}
 
 
+@pytest.mark.parametrize(
+    ("raw", "price"),
+    [("0", 0.0), ("1e-7", 1e-7), ("2.5E+3", 2500.0), ("000.5", 0.5), ("1" + "0" * 15, 1e15)],
+)
+def test_prices_are_read_as_javascript_writes_them(raw: str, price: float) -> None:
+    assert read_prices({"a": raw}) == {"a": price}
+
+
+@pytest.mark.parametrize(
+    "raw", ["1_0", "\u0663", "1,5", "1.", ".5", "+1", "0x10", "Infinity", " ", "1e9999", "9" * 500]
+)
+def test_what_python_alone_takes_for_a_price_is_none(raw: str) -> None:
+    assert read_prices({"a": raw}) == {}
+
+
 def test_decimals_are_those_of_the_chain() -> None:
     listed = [
         {
