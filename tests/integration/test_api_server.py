@@ -29,7 +29,7 @@ def node() -> Iterator[DevnetServer]:
         yield server
 
 
-def _environment(
+def environment_of(
     cache_server: EmbeddedServer, node_url: str, directory: Path, **changes: str
 ) -> dict[str, str]:
     network = {"chainId": CHAIN_ID, "name": "mainnet", "urls": [node_url]}
@@ -51,12 +51,12 @@ def served(
 ) -> Iterator[str]:
     """The address of one program for several tests."""
     directory = tmp_path_factory.mktemp("served")
-    with _program(_environment(cache_server, node.url, directory), directory) as process:
-        yield _address(process)
+    with program(environment_of(cache_server, node.url, directory), directory) as process:
+        yield address_of(process)
 
 
 @contextmanager
-def _program(environment: dict[str, str], directory: Path) -> Iterator[subprocess.Popen[str]]:
+def program(environment: dict[str, str], directory: Path) -> Iterator[subprocess.Popen[str]]:
     log = (directory / "api.log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", "api"],
@@ -78,7 +78,7 @@ def _program(environment: dict[str, str], directory: Path) -> Iterator[subproces
 def test_it_prints_its_address_serves_and_ends_politely(
     cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
 ) -> None:
-    with _program(_environment(cache_server, node.url, tmp_path), tmp_path) as process:
+    with program(environment_of(cache_server, node.url, tmp_path), tmp_path) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.fullmatch(r"balance-cache api listening on (http://127\.0\.0\.1:\d+)\n", line)
@@ -95,7 +95,7 @@ def test_it_prints_its_address_serves_and_ends_politely(
         assert process.wait(15) in {0, -signal.SIGTERM}
 
 
-def _address(process: subprocess.Popen[str]) -> str:
+def address_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     found = re.search(r"http://\S+", process.stdout.readline())
     assert found is not None
@@ -116,14 +116,14 @@ def test_two_processes_share_one_limit_of_calls(
     directories = [tmp_path / "first", tmp_path / "second"]
     for directory in directories:
         directory.mkdir()
-    environment = _environment(
+    environment = environment_of(
         cache_server, node.url, tmp_path, INTERNAL_API_KEY="key", INTERNAL_RATE_LIMIT="5"
     )
     with (
-        _program(environment, directories[0]) as first,
-        _program(environment, directories[1]) as second,
+        program(environment, directories[0]) as first,
+        program(environment, directories[1]) as second,
     ):
-        addresses = [_address(first), _address(second)]
+        addresses = [address_of(first), address_of(second)]
         answers = [
             httpx.get(f"{address}/internal/cache/stats", headers={"X-API-Key": "key"}, timeout=5)
             for _ in range(6)
@@ -167,8 +167,8 @@ def test_a_port_in_use_is_named_in_one_line(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        environment = _environment(cache_server, node.url, tmp_path, API_PORT=str(port))
-        with _program(environment, tmp_path) as process:
+        environment = environment_of(cache_server, node.url, tmp_path, API_PORT=str(port))
+        with program(environment, tmp_path) as process:
             assert process.wait(20) == 2
 
     [line] = (tmp_path / "api.log").read_text().splitlines()
@@ -182,7 +182,7 @@ def test_a_node_of_another_chain_is_refused_at_the_start(
     options = DevnetOptions(port=0, block_seconds=0.0, chain_id=0)
     with DevnetServer(options) as testnet:
         url = testnet.url.replace("//", "//user:geheim@")
-        with _program(_environment(cache_server, url, tmp_path), tmp_path) as process:
+        with program(environment_of(cache_server, url, tmp_path), tmp_path) as process:
             assert process.wait(20) == 2
 
     log = (tmp_path / "api.log").read_text()
