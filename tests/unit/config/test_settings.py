@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import SecretStr
 
 from config.settings import Settings, load_settings, parse_networks
 from domain.errors import ConfigurationError, InvalidValueError, UnknownNetworkError
@@ -33,6 +34,31 @@ def test_bakos_name_for_the_redis_address_is_accepted(monkeypatch: pytest.Monkey
     monkeypatch.setenv("REDIS_URL_WRITE", "redis://bako:6379")
 
     assert load_settings().redis_url == "redis://bako:6379"
+
+
+def test_bakos_names_and_defaults_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    bakos: dict[str, tuple[object, str, object]] = {
+        "ENABLE_BALANCE_CACHE": (True, "false", False),
+        "BALANCE_CACHE_TTL": (600, "300", 300),  # the default is the document's
+        "BALANCE_INVALIDATION_TTL": (3600, "60", 60),
+        "WARMUP_ENABLED": (True, "false", False),
+        "WARMUP_CONCURRENCY": (5, "9", 9),
+        "WARMUP_MAX_PREDICATES": (20, "7", 7),
+        "WARMUP_SKIP_CACHED": (True, "false", False),
+        "TRANSACTION_CACHE_TTL": (600, "30", 30),
+        "INTERNAL_API_KEY": (None, "key", SecretStr("key")),
+    }
+    found = load_settings()
+    assert {name: getattr(found, name.lower()) for name in bakos} == {
+        name: default for name, (default, _, _) in bakos.items()
+    }
+
+    for name, (_, text, _) in bakos.items():
+        monkeypatch.setenv(name, text)
+    found = load_settings()
+    assert {name: getattr(found, name.lower()) for name in bakos} == {
+        name: value for name, (_, _, value) in bakos.items()
+    }
 
 
 @pytest.mark.parametrize(
