@@ -21,6 +21,7 @@ COPY registry ./registry
 COPY runtime ./runtime
 COPY supervisor ./supervisor
 COPY tasks ./tasks
+COPY telemetry ./telemetry
 RUN uv sync --locked --no-dev
 
 FROM python:3.11.11-slim-bookworm

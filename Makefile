@@ -67,6 +67,7 @@ bench-%: install ## Measure one thing, for example `make bench-provider`
 
 docs: install ## Write the documents that are made from the program
 	@$(RUN) python -m config.reference > docs/configuration.md
+	@$(RUN) python -m telemetry.reference > docs/metrics.md
 
 clean: ## Remove what the commands above installed
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

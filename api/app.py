@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import balances, health, problems
+from api import balances, health, metrics, problems
 from api.body_limit import BodyLimit
 from api.context import Parts
 from api.internal import routes as internal
@@ -19,8 +19,11 @@ from api.sessions import Authentication
 from api.streams import routes as streams_routes
 from api.streams.open_streams import OpenStreams
 from config.settings import Settings
+from domain.lanes import LaneWatch
 from domain.ports import TaskPublisher
 from runtime.assembly import Runtime
+from runtime.scrape import Door, Scraper
+from telemetry.process import process_measures
 
 
 class _Application(FastAPI):
@@ -34,17 +37,20 @@ class _Application(FastAPI):
         return schema
 
 
-def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, publisher: TaskPublisher | None = None, lanes: LaneWatch | None = None
+) -> FastAPI:
     """Build the application; it opens its parts at start-up and closes them at the end.
 
     Args:
         settings: what the operator decided.
         publisher: hands tasks to the workers.
+        lanes: tells what waits for them.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        runtime = await Runtime.open(settings)
+        runtime = await Runtime.open(settings, process_measures())
         authentication = Authentication(runtime.sessions, runtime.registry)
         prices = Prices(runtime.quotes, runtime.prices)
         streams = OpenStreams(runtime, authentication, prices)
@@ -56,6 +62,8 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
                 guard=Guard(settings, runtime.call_limit),
                 streams=streams,
                 publisher=publisher,
+                door=Door(settings),
+                scraper=Scraper(settings, runtime.vitals, lanes),
             )
             yield
         finally:
@@ -80,6 +88,7 @@ def create_app(settings: Settings, publisher: TaskPublisher | None = None) -> Fa
     app.include_router(balances.router)
     app.include_router(streams_routes.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(internal.router)
     app.include_router(internal.open_router)
     return app

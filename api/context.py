@@ -16,6 +16,7 @@ from api.sessions import Authentication, Caller, ServiceCaller
 from api.streams.open_streams import OpenStreams
 from domain.ports import TaskPublisher
 from runtime.assembly import Runtime
+from runtime.scrape import Door, Scraper
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Parts:
         guard: lets service callers in.
         streams: the open streams of balances.
         publisher: takes tasks; None where this process can hand none out.
+        door: lets in who may read metrics.
+        scraper: collects them.
     """
 
     runtime: Runtime
@@ -37,6 +40,8 @@ class Parts:
     guard: Guard
     streams: OpenStreams
     publisher: TaskPublisher | None
+    door: Door
+    scraper: Scraper
 
 
 def parts_of(request: Request) -> Parts:

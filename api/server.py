@@ -13,13 +13,16 @@ from api.app import create_app
 from api.context import Parts
 from config.settings import Settings
 from domain.errors import ConfigurationError
+from domain.lanes import LaneWatch
 from domain.ports import TaskPublisher
 from runtime.start_up import refuse_wrong_chains
 
 _STOP_SECONDS = 10
 
 
-def serve(settings: Settings, publisher: TaskPublisher | None = None) -> None:
+def serve(
+    settings: Settings, publisher: TaskPublisher | None = None, lanes: LaneWatch | None = None
+) -> None:
     """Serve the API until the process is told to end (INT or TERM).
 
     Prints its address on one line as soon as it listens.
@@ -27,6 +30,7 @@ def serve(settings: Settings, publisher: TaskPublisher | None = None) -> None:
     Args:
         settings: API_HOST, API_PORT (0: a free one) and all the rest.
         publisher: hands tasks to the workers; closed at the end if it can be closed.
+        lanes: tells what waits for them.
 
     Raises:
         ConfigurationError: the port is in use, the address is not ours, or a node serves
@@ -37,14 +41,16 @@ def serve(settings: Settings, publisher: TaskPublisher | None = None) -> None:
     shown = f"[{host}]" if ":" in host else host
     print(f"balance-cache api listening on http://{shown}:{port}", flush=True)  # noqa: T201 - the documented line
     with listener:
-        _Server(settings, publisher).run(sockets=[listener])
+        _Server(settings, publisher, lanes).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """A server that holds the publisher open while it serves."""
 
-    def __init__(self, settings: Settings, publisher: TaskPublisher | None) -> None:
-        self._app = create_app(settings, publisher)
+    def __init__(
+        self, settings: Settings, publisher: TaskPublisher | None, lanes: LaneWatch | None
+    ) -> None:
+        self._app = create_app(settings, publisher, lanes)
         super().__init__(
             uvicorn.Config(
                 self._app,

@@ -28,13 +28,13 @@ class Commands:
 
     def __init__(self, client: Redis) -> None:
         self.client = client
-        self._is_cluster = isinstance(client, RedisCluster)
+        self.is_cluster = isinstance(client, RedisCluster)
 
     async def get_many(self, keys: Sequence[str | bytes]) -> Sequence[bytes | None]:
         """Read strings in one command; a key of another type reads as absent."""
         if not keys:
             return []
-        if self._is_cluster:
+        if self.is_cluster:
             [texts] = await self.batch([("MGET", *keys)])
             return cast("list[bytes | None]", texts)
         with unavailable():
@@ -50,7 +50,7 @@ class Commands:
         if not commands:
             return []
         with unavailable():
-            if self._is_cluster:
+            if self.is_cluster:
                 return await send_batch(cast("RedisCluster", self.client), commands)
             pipeline = self.client.pipeline(transaction=False)
             for command in commands:

@@ -23,6 +23,7 @@ from cache.keys import Keys
 from cache.known import Memory
 from cache.reading import Reading
 from cache.tracking_connection import Server, TrackingConnection, TrackingRefusedError
+from domain.measures import Measures
 from domain.values import Address, ChainId, Fresh, ReadAnswer
 
 _log = structlog.get_logger(__name__)
@@ -177,8 +178,14 @@ class CopiedReading:
     """Reads through the copy, as `Reading` does without one."""
 
     def __init__(
-        self, reading: Reading, copy: LocalCopy, clock: ServerClock, counters: Counters
+        self,
+        reading: Reading,
+        copy: LocalCopy,
+        clock: ServerClock,
+        counters: Counters,
+        measures: Measures,
     ) -> None:
+        self._measures = measures
         self._reading = reading
         self._copy = copy
         self._clock = clock
@@ -197,6 +204,7 @@ class CopiedReading:
         held = self._take(chain_id, addresses)
         self._counters.count("hits", len(held))
         self._counters.count("copied", len(held))
+        self._measures.looked(chain_id, hits=len(held), expired=0, invalidated=0, misses=0)
         rest = [address for address in addresses if address not in held]
         if not rest:
             return dict(held)

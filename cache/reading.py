@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
@@ -18,7 +19,8 @@ from cache.judging import STATE_FIELDS, Found, State, judge, own_fresh
 from cache.keys import EPOCH, Keys
 from cache.known import Known, Memory
 from domain.errors import CacheUnavailableError
-from domain.values import Address, ChainId, Fresh, Missing, ReadAnswer, Stale
+from domain.measures import Measures
+from domain.values import Address, ChainId, Fresh, Missing, ReadAnswer, Stale, StaleReason
 
 _SHARED = 170
 """So many predicates of several readers go together: about 512 keys in one command."""
@@ -40,9 +42,11 @@ class Reading:
         keys: Keys,
         clock: ServerClock,
         counters: Counters,
+        measures: Measures,
         *,
         foreign_skew_ms: int,
     ) -> None:
+        self._measures = measures
         self._commands = commands
         self._keys = keys
         self._memory = Memory(keys)
@@ -67,8 +71,7 @@ class Reading:
             if unreadable:
                 await self._commands.run("drop_value", unreadable)
         if counted:
-            self._count([answers[known.address] for known in rest])
-            self._counters.count("hits", len(answers) - len(rest))
+            self._count(chain_id, [answers[known.address] for known in rest], len(answers))
         return answers
 
     def _take_fresh(
@@ -174,18 +177,31 @@ class Reading:
             return None if raw is None else known.decode(raw)
         except PoisonedValueError:
             self._counters.count("poisoned")
+            self._measures.cache_failed("poisoned")
             return None
 
-    def _count(self, answers: Sequence[ReadAnswer]) -> None:
-        for answer in answers:
-            match answer:
-                case Fresh(stored):
-                    self._counters.count("hits")
-                    self._counters.count("foreign", int(stored.foreign))
-                case Stale():
-                    self._counters.count("stale")
-                case Missing():
-                    self._counters.count("misses")
+    def _count(self, chain_id: ChainId, closer: Sequence[ReadAnswer], read: int) -> None:
+        """Count what readers met; what took no closer look was a hit."""
+        met = Counter(_outcome(answer) for answer in closer)
+        hits = read - len(closer) + met["hit"] + met["foreign"]
+        expired, invalidated, misses = met["expired"], met["invalidated"], met["miss"]
+        self._counters.count("hits", hits)
+        if closer:
+            self._counters.count("foreign", met["foreign"])
+            self._counters.count("stale", expired + invalidated)
+            self._counters.count("stale_invalidated", invalidated)
+            self._counters.count("misses", misses)
+        self._measures.looked(
+            chain_id, hits=hits, expired=expired, invalidated=invalidated, misses=misses
+        )
+
+
+def _outcome(answer: ReadAnswer) -> str:
+    if isinstance(answer, Fresh):
+        return "foreign" if answer.stored.foreign else "hit"
+    if isinstance(answer, Stale):
+        return "invalidated" if answer.reason is StaleReason.INVALIDATED else "expired"
+    return "miss"
 
 
 _MISSING = Missing()

@@ -28,6 +28,7 @@ from cache.refresh_schedule import RedisRefreshSchedule
 from cache.statistics import Statistics
 from cache.waiting import Endings, wait_until_ended
 from domain.errors import CacheUnavailableError, ConfigurationError
+from domain.measures import Measures, NoMeasures
 from domain.ports import Busy, Lease, PublishOutcome
 from domain.values import Address, BlockHeight, ChainId, ReadAnswer, Snapshot
 
@@ -63,6 +64,7 @@ class RedisBalanceCache:
         copied_vaults: int = 0,
         commands: Commands | None = None,
         clock: ServerClock | None = None,
+        measures: Measures | None = None,
     ) -> None:
         """`commands` and `clock` are the seams where the coherence check steps in between.
 
@@ -87,18 +89,20 @@ class RedisBalanceCache:
         commands, keys = commands or Commands(client), Keys(hash_tags)
         self._keys, self._lives, self._chain_ids = keys, lives, tuple(chain_ids)
         self.counters = Counters()
+        self._measures = measures = measures or NoMeasures()
         clock = clock or ServerClock()
         reading = Reading(
             commands,
             keys,
             clock,
             self.counters,
+            measures,
             foreign_skew_ms=milliseconds(foreign_skew_seconds),
         )
         self._copy = _copy_of(client, copied_vaults, hash_tags=hash_tags)
         self._reading: Reading | CopiedReading = reading
         if self._copy is not None:
-            self._reading = CopiedReading(reading, self._copy, clock, self.counters)
+            self._reading = CopiedReading(reading, self._copy, clock, self.counters, measures)
         self._leases = Leases(commands, keys, lives)
         self._publishing = Publishing(commands, keys, lives, chain_ids)
         self._endings = Endings(client)
@@ -140,8 +144,10 @@ class RedisBalanceCache:
         if self._keys.hash_tags:
             await self._put_off(leased, published)
         outcomes = {address: one.outcome for address, one in published.items()}
-        for outcome in outcomes.values():
+        for lease, _ in leased:
+            outcome = outcomes[lease.address]
             self.counters.count(outcome.value)
+            self._measures.published(lease.chain_id, outcome)
         return outcomes
 
     async def _put_off(
@@ -185,6 +191,7 @@ class RedisBalanceCache:
             chains = self._chain_ids if chain_id is None else (chain_id,)
             await self._hot.reschedule(chains, addresses, 0)
         self.counters.count("invalidations", len(set(addresses)))
+        self._measures.invalidated(chain_id, len(set(addresses)))
         # A process that only invalidates makes no read that would take its counts along.
         await self._statistics.flush()
 
@@ -221,6 +228,7 @@ class RedisBalanceCache:
             yield
         except CacheUnavailableError:
             self.counters.count("unavailable")
+            self._measures.cache_failed("unavailable")
             raise
 
     @contextmanager

@@ -98,11 +98,12 @@ def seed_command(
 def api_command() -> None:
     """Serve the read API (API_HOST, API_PORT)."""
     from api.server import serve
+    from tasks.lanes import open_lanes
     from tasks.publisher import open_publisher
 
     settings = current_settings()
     configure_logging(settings.log_level)
-    serve(settings, open_publisher(settings))
+    serve(settings, open_publisher(settings), open_lanes(settings))
 
 
 def config_command() -> None:

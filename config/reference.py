@@ -53,7 +53,8 @@ def _default(field: FieldInfo) -> str:
         return f"`{str(default).lower()}`"
     if isinstance(default, tuple) and default and isinstance(default[0], Network):
         return ", ".join(f"{network.name} ({network.chain_id})" for network in default)
-    return f"`{default if isinstance(default, str | int | float) else json.dumps(default)}`"
+    plain = isinstance(default, str | int | float)
+    return f"`{default if plain else json.dumps(default, default=str)}`"
 
 
 def _cell(text: str) -> str:

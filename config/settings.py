@@ -277,6 +277,24 @@ class Settings(BaseSettings):
         default=1_500.0, description="How often they are fetched."
     )
 
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Where each worker serves /metrics (0: a free port); unset: nowhere. The API "
+        "serves it on its own port.",
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="On which address workers do so.")
+    metrics_allowed_cidrs: Annotated[tuple[IpNetwork, ...], NoDecode] = Field(
+        default=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
+        description="Who may read /metrics without a token, CIDRs separated by commas; empty: "
+        "nobody.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="Who else may read /metrics: whoever sends Authorization: Bearer with it.",
+    )
+
     flower_port: int = Field(default=5555, ge=0, le=65_535, description="Where Flower listens.")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
@@ -296,7 +314,9 @@ class Settings(BaseSettings):
         except InvalidValueError as error:
             raise ValueError(str(error)) from error
 
-    @field_validator("internal_allowed_cidrs", "trusted_proxies", mode="before")
+    @field_validator(
+        "internal_allowed_cidrs", "trusted_proxies", "metrics_allowed_cidrs", mode="before"
+    )
     @classmethod
     def _parse_ip_networks(cls, raw: Any) -> Any:
         if not isinstance(raw, str):

@@ -12,6 +12,7 @@ Transient and permanent are types, so that a retry reads the class and never the
     ├── CacheUnavailableError       Redis does not answer
     ├── RegistryUnavailableError    the database does not answer
     ├── PublishingError             the broker did not take a task in time
+    ├── BrokerUnavailableError      the broker does not tell what waits in its lanes
     ├── PriceSourceError            the configured source of prices gave none
     └── ProviderError               the Fuel node gave no balances
         ├── TransientProviderError  worth a retry, on this node or the next
@@ -83,6 +84,10 @@ class RegistryUnavailableError(BalanceCacheError):
 
 class PublishingError(BalanceCacheError):
     """The broker did not take a task within the bound; nothing was accepted."""
+
+
+class BrokerUnavailableError(BalanceCacheError):
+    """The broker does not tell in time what waits in its lanes."""
 
 
 class PriceSourceError(BalanceCacheError):

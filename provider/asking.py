@@ -79,7 +79,7 @@ class AskingChain:
                 await self._ask_or_split(endpoint, pending, tried)
             except ProviderError as error:
                 if self._is_answer(error):
-                    endpoint.breaker.succeeded()
+                    endpoint.answered()
                     return await self._blame(error, pending, endpoint, tried)
                 tried.append(endpoint)
                 self._note(error, endpoint, pending)
@@ -208,7 +208,7 @@ class AskingChain:
         for reading in pending:
             reading.failure = error
         if isinstance(error, NodeBehindError):
-            endpoint.breaker.succeeded()
+            endpoint.answered()
             self._floor.saw(error.current)
         elif isinstance(error, BudgetExhaustedError):  # that one is our own: nothing was sent
             endpoint.breaker.abandoned()

@@ -17,6 +17,7 @@ from domain.errors import (
     ProviderError,
     QueryTooComplexError,
 )
+from domain.measures import Measures
 from domain.networks import Network
 from domain.ports import CallBudget
 from domain.values import Address, AssetId, BlockHeight, Lane
@@ -49,6 +50,7 @@ class ChainReader:
         network: whose nodes are asked.
         timeout_seconds: how long one call may take, waiting for the budget included.
         budget: the calls that all processes together may make; None: no limit.
+        measures: is told of every request.
         transport: replaces the network, for tests.
     """
 
@@ -58,6 +60,7 @@ class ChainReader:
         *,
         timeout_seconds: float = 5.0,
         budget: CallBudget | None = None,
+        measures: Measures | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.network = network
@@ -66,7 +69,13 @@ class ChainReader:
         self._first = BLOCKS_PER_REQUEST
         self._pool = EndpointPool(
             [
-                Endpoint(url, network, connections=_AT_ONCE, transport=transport)
+                Endpoint(
+                    url,
+                    network,
+                    connections=_AT_ONCE,
+                    transport=transport,
+                    measures=measures,
+                )
                 for url in network.urls
             ]
         )
@@ -118,7 +127,7 @@ class ChainReader:
         call = self._budget.call(self.network.chain_id, lane, timeout_seconds=self._timeout)
         try:
             async with call:
-                envelope = await endpoint.query(body, cursor.height + 1, seconds)
+                envelope = await endpoint.query(body, cursor.height + 1, seconds, lane)
         except (NodeBehindError, NodeUnreachableError, NodeOverloadedError, QueryTooComplexError):
             return None  # the plain request tells what is the matter
         return read_news(envelope.data, cursor.height, self._first)
@@ -155,14 +164,14 @@ class ChainReader:
             async with self._budget.call(
                 self.network.chain_id, lane, timeout_seconds=self._timeout
             ):
-                envelope = await endpoint.query(body, required_height, self._timeout)
+                envelope = await endpoint.query(body, required_height, self._timeout, lane)
         except (BudgetExhaustedError, NodeBehindError, QueryTooComplexError):
-            endpoint.breaker.succeeded()  # the node is well
+            endpoint.answered()  # the node is well
             raise
         except ProviderError as error:
             endpoint.failed(error)
             raise
-        endpoint.breaker.succeeded()
+        endpoint.answered()
         return envelope
 
     async def close(self) -> None:

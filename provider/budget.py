@@ -13,6 +13,7 @@ import structlog
 
 from domain.budget import BudgetLimits
 from domain.errors import BudgetExhaustedError, CacheUnavailableError
+from domain.measures import Measures, NoMeasures
 from domain.ports import CallBudget
 from domain.values import ChainId, Lane
 
@@ -86,7 +87,10 @@ class LocalCallBudget:
 class SharedOrLocalBudget:
     """The budget that all processes share; while it is away, this process's part of it."""
 
-    def __init__(self, shared: CallBudget, local: CallBudget) -> None:
+    def __init__(
+        self, shared: CallBudget, local: CallBudget, measures: Measures | None = None
+    ) -> None:
+        self._measures = measures or NoMeasures()
         self._shared = shared
         self._local = local
         self._away = False
@@ -96,20 +100,31 @@ class SharedOrLocalBudget:
         self, chain_id: ChainId, lane: Lane, *, timeout_seconds: float
     ) -> AsyncIterator[None]:
         """Hold the right to one call (see `domain.ports.CallBudget`); never for lack of Redis."""
-        deadline = time.monotonic() + timeout_seconds
         async with AsyncExitStack() as held:
+            begun, granted = time.monotonic(), True
             try:
-                await held.enter_async_context(
-                    self._shared.call(chain_id, lane, timeout_seconds=timeout_seconds)
-                )
-                self._tell(away=False)
-            except CacheUnavailableError:
-                self._tell(away=True)
-                left = max(0.0, deadline - time.monotonic())
-                await held.enter_async_context(
-                    self._local.call(chain_id, lane, timeout_seconds=left)
-                )
+                await self._enter(held, chain_id, lane, timeout_seconds)
+            except BudgetExhaustedError:
+                granted = False
+                raise
+            finally:
+                waited = time.monotonic() - begun
+                self._measures.waited_for_budget(chain_id, lane, waited, granted=granted)
             yield
+
+    async def _enter(
+        self, held: AsyncExitStack, chain_id: ChainId, lane: Lane, timeout_seconds: float
+    ) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            await held.enter_async_context(
+                self._shared.call(chain_id, lane, timeout_seconds=timeout_seconds)
+            )
+            self._tell(away=False)
+        except CacheUnavailableError:
+            self._tell(away=True)
+            left = max(0.0, deadline - time.monotonic())
+            await held.enter_async_context(self._local.call(chain_id, lane, timeout_seconds=left))
 
     def _tell(self, *, away: bool) -> None:
         if away != self._away:

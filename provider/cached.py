@@ -16,6 +16,7 @@ from domain.errors import (
     ProviderError,
     TransientProviderError,
 )
+from domain.measures import Measures, NoMeasures
 from domain.networks import Network
 from domain.ports import (
     BalanceCache,
@@ -41,6 +42,7 @@ class CachedProvider:
         cache: where snapshots are kept.
         read_wait_seconds: how long a read waits for the node, unless it says otherwise.
         enabled: False: every read goes to the node; the cache is neither read nor written.
+        measures: is told what readers are given.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class CachedProvider:
         *,
         read_wait_seconds: float = 5.0,
         enabled: bool = True,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or NoMeasures()
         self.network = network
         self._provider = provider
         self._cache = cache
@@ -91,6 +95,13 @@ class CachedProvider:
 
     async def _read(
         self, addresses: Sequence[Address], *, allow_stale: bool, wait_seconds: float
+    ) -> Reads:
+        reads = await self._read_unmeasured(addresses, allow_stale, wait_seconds)
+        self._measures.served(self.network.chain_id, reads.served.values())
+        return reads
+
+    async def _read_unmeasured(
+        self, addresses: Sequence[Address], allow_stale: bool, wait_seconds: float
     ) -> Reads:
         reads = Reads(addresses, deadline=asyncio.get_running_loop().time() + wait_seconds)
         if not self._enabled:

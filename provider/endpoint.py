@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +20,9 @@ from domain.errors import (
     ProviderError,
     WrongChainError,
 )
-from domain.networks import Network
-from domain.values import BlockHeight
+from domain.measures import Measures, NoMeasures, node_outcome
+from domain.networks import Network, without_credentials
+from domain.values import BlockHeight, Lane
 from provider.answers import Envelope, NodeProfile, open_envelope, read_profile
 from provider.breaker import CircuitBreaker
 from provider.planner import Limits, Page
@@ -41,6 +43,7 @@ class Endpoint:
 
     Attributes:
         public_url: its address without credentials.
+        label: what metrics call it.
         limits: what it takes in one request, as far as we know.
         height: the last height that it named; None: none yet.
         profile: what it said about itself; None: not asked yet.
@@ -57,12 +60,15 @@ class Endpoint:
         connections: int,
         http2: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or NoMeasures()
         self._network = network
         self._transport = NodeTransport(
             url, connections=connections, http2=http2, transport=transport
         )
         self.public_url = self._transport.public_url
+        self.label = node_label(network, url)
         self.limits = Limits()
         self.height: BlockHeight | None = None
         self.profile: NodeProfile | None = None
@@ -98,8 +104,9 @@ class Endpoint:
             verification.exception()  # taken note of, even if nobody waits any more
 
     async def _ask_profile(self, timeout_seconds: float) -> NodeProfile:
-        document = await self._post(profile_body(), timeout_seconds)
-        profile = read_profile(self._opened(document, 0).data)
+        with self._measured(None):
+            document = await self._post(profile_body(), timeout_seconds)
+            profile = read_profile(self._opened(document, 0).data)
         if profile.chain_id != self._network.chain_id:
             self.profile = None
             raise WrongChainError(self.public_url, self._network.chain_id, profile.chain_id)
@@ -108,28 +115,48 @@ class Endpoint:
         return profile
 
     async def ask(
-        self, pages: Sequence[Page], required_height: BlockHeight, seconds: float
+        self, pages: Sequence[Page], required_height: BlockHeight, seconds: float, lane: Lane
     ) -> Envelope:
-        """Send one request for these pages.
+        """Send one request for these pages; `lane` says for whom, to those who measure.
 
         Raises:
             ProviderError: there is no answer for any of them.
         """
         begun = time.monotonic()
-        document = await self._post(balances_body(pages, required_height), seconds)
-        envelope = self._opened(document, required_height)
+        with self._measured(lane):
+            document = await self._post(balances_body(pages, required_height), seconds)
+            envelope = self._opened(document, required_height)
         self.latencies.append(time.monotonic() - begun)
         return envelope
 
     async def query(
-        self, body: Mapping[str, Any], required_height: BlockHeight, seconds: float
+        self, body: Mapping[str, Any], required_height: BlockHeight, seconds: float, lane: Lane
     ) -> Envelope:
         """Send any other request; `required_height` is what its body demands.
 
         Raises:
             ProviderError: there is no answer.
         """
-        return self._opened(await self._post(body, seconds), required_height)
+        with self._measured(lane):
+            return self._opened(await self._post(body, seconds), required_height)
+
+    @contextmanager
+    def _measured(self, lane: Lane | None) -> Iterator[None]:
+        begun = time.monotonic()
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._measures.asked_node(
+                self._network.chain_id,
+                self.label,
+                lane,
+                node_outcome(error),
+                time.monotonic() - begun,
+            )
 
     def usual_seconds(self, quantile: float) -> float | None:
         """Return the latency that this part of the requests stays below; None: too few known."""
@@ -142,11 +169,16 @@ class Endpoint:
         try:
             envelope = open_envelope(document, required_height)
         except NodeBehindError as error:
-            self.height = self.height if error.current is None else error.current
+            self._take_height(error.current)
             raise
-        self.height = self.height if envelope.height is None else envelope.height
+        self._take_height(envelope.height)
         self.heard_at = time.monotonic()
         return envelope
+
+    def _take_height(self, height: BlockHeight | None) -> None:
+        if height is not None:
+            self.height = height
+            self._measures.node_height(self._network.chain_id, self.label, height)
 
     async def _post(self, body: Mapping[str, Any], seconds: float) -> object:
         # httpx counts its timeout anew with each byte; ours is one for the whole exchange.
@@ -172,11 +204,18 @@ class Endpoint:
         _log.warning("node_limit_shrunk", node=self.public_url, limit=shrunk.complexity)
         return True
 
+    def answered(self) -> None:
+        """Note that the node answered: if it rested, its rest is over."""
+        if self.breaker.is_open:
+            self._measures.breaker(self._network.chain_id, self.label, is_open=False)
+        self.breaker.succeeded()
+
     def failed(self, error: ProviderError) -> None:
         """Note that the node did not answer properly; a node that rests is verified anew."""
         if isinstance(error, NodeOverloadedError):
             self.breaker.leave_alone(error.retry_after_seconds)
         if self.breaker.failed():
+            self._measures.breaker(self._network.chain_id, self.label, is_open=True)
             self.profile = None
             self.limits = Limits()
             _log.warning("node_resting", node=self.public_url, error=str(error))
@@ -187,3 +226,12 @@ class Endpoint:
             self._verification.cancel()
             await asyncio.gather(self._verification, return_exceptions=True)
         await self._transport.close()
+
+
+def node_label(network: Network, url: str) -> str:
+    """Return what metrics call a node: its place in the operator's order, and its host.
+
+    No path: some providers put the caller's key there.
+    """
+    host = without_credentials(url).partition("://")[2].partition("/")[0]
+    return f"{network.urls.index(url)}:{host}"

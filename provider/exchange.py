@@ -143,8 +143,10 @@ class Exchange:
             if sent is not None:
                 _tell(sent)
             seconds = max(_SHORTEST_SECONDS, share * (question.deadline - clock()))
-            envelope = await endpoint.ask(question.pages, question.required_height, seconds)
-        endpoint.breaker.succeeded()
+            envelope = await endpoint.ask(
+                question.pages, question.required_height, seconds, question.lane
+            )
+        endpoint.answered()
         return endpoint, envelope
 
 

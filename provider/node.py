@@ -9,6 +9,7 @@ from contextlib import suppress
 import httpx
 
 from domain.errors import InvalidAddressError, ProviderError, WrongChainError
+from domain.measures import Measures
 from domain.networks import Network
 from domain.ports import CallBudget
 from domain.values import (
@@ -45,6 +46,7 @@ class NodeProvider:
         budget: the calls that all processes together may make; None: no limit.
         hedge_quantile: when a second node is asked too (see `Exchange`); None: never.
         http2: speak HTTP/2 where the node does.
+        measures: is told of every request.
         transport: replaces the network, for tests.
     """
 
@@ -59,6 +61,7 @@ class NodeProvider:
         budget: CallBudget | None = None,
         hedge_quantile: float | None = None,
         http2: bool = False,
+        measures: Measures | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.network = network
@@ -69,7 +72,14 @@ class NodeProvider:
         self._batcher = MicroBatcher(self._run, window_seconds=window_seconds)
         self._pool = EndpointPool(
             [
-                Endpoint(url, network, connections=concurrency, http2=http2, transport=transport)
+                Endpoint(
+                    url,
+                    network,
+                    connections=concurrency,
+                    http2=http2,
+                    transport=transport,
+                    measures=measures,
+                )
                 for url in network.urls
             ]
         )

@@ -45,7 +45,7 @@ class Prober:
         try:
             endpoint.breaker.begin()
             await endpoint.verify(_TIMEOUT_SECONDS, anew=True)
-            endpoint.breaker.succeeded()
+            endpoint.answered()
             self._floor.saw(endpoint.height)
         except ProviderError as error:
             _log.warning("node_probe_failed", node=endpoint.public_url, error=str(error))

@@ -21,11 +21,13 @@ from cache.sampling import AuditSample
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
 from cache.tally import Tally
+from cache.vitals import VitalSigns
 from cache.warm_ups import WarmUps
 from cache.watched import WatchedPredicates
 from config.settings import Settings
 from domain.budget import BudgetLimits
 from domain.errors import CacheUnavailableError, ProviderError, RegistryUnavailableError
+from domain.measures import Measures, NoMeasures
 from domain.networks import Network
 from domain.ports import BalanceReader, CallBudget, PriceSource, RefreshSchedule
 from domain.values import ChainId
@@ -61,6 +63,8 @@ class Runtime:
         companions: invalidated vaults that share the next request.
         dead_letters: messages that nobody could work on.
         beat: when beat was last heard of.
+        vitals: how the cache is, for those who watch.
+        measures: counts what happens in this process.
         prices: prices that we keep ourselves, where Bako keeps none.
         price_source: where those come from; None: nowhere.
         audit_sample: draws whom an audit looks at.
@@ -80,6 +84,8 @@ class Runtime:
     companions: Companions
     dead_letters: DeadLetters
     beat: Heartbeat
+    vitals: VitalSigns
+    measures: Measures
     prices: PriceStore
     price_source: PriceSource | None
     changes: ChangeStream
@@ -91,13 +97,18 @@ class Runtime:
     _followed: Mapping[ChainId, FollowedChain]
 
     @classmethod
-    async def open(cls, settings: Settings) -> Runtime:
+    async def open(cls, settings: Settings, measures: Measures | None = None) -> Runtime:
         """Build the parts.
+
+        Args:
+            settings: what the operator decided.
+            measures: counts what happens; None: nobody does.
 
         Raises:
             ConfigurationError: the address of Redis or of the database is of no known kind, or
                 `LOCAL_COPY` does not go with it.
         """
+        measures = measures or NoMeasures()
         client = connect(settings.redis_url)
         registry = Registry.open(settings.database_url)
         cache = RedisBalanceCache(
@@ -112,9 +123,10 @@ class Runtime:
             refresh_ahead_seconds=settings.refresh_ahead_seconds,
             hash_tags=settings.redis_hash_tags,
             copied_vaults=settings.local_copy_max_vaults if settings.local_copy else 0,
+            measures=measures,
         )
-        budget = _budget(settings, RedisCallBudget(client, _limits(settings)))
-        nodes = {n.chain_id: _node(settings, n, budget) for n in settings.fuel_networks}
+        budget = _budget(settings, RedisCallBudget(client, _limits(settings)), measures)
+        nodes = {n.chain_id: _node(settings, n, budget, measures) for n in settings.fuel_networks}
         readers = {
             chain_id: CachedProvider(
                 node.network,
@@ -122,6 +134,7 @@ class Runtime:
                 cache,
                 read_wait_seconds=settings.read_wait_seconds,
                 enabled=settings.enable_balance_cache,
+                measures=measures,
             )
             for chain_id, node in nodes.items()
         }
@@ -138,6 +151,8 @@ class Runtime:
             companions=Companions(client),
             dead_letters=DeadLetters(client),
             beat=Heartbeat(client),
+            vitals=VitalSigns(client, hash_tags=settings.redis_hash_tags),
+            measures=measures,
             prices=PriceStore(client),
             price_source=None
             if settings.price_source is None
@@ -151,7 +166,7 @@ class Runtime:
             _followed={
                 network.chain_id: FollowedChain(
                     chain_id=network.chain_id,
-                    reader=ChainReader(network, budget=budget),
+                    reader=ChainReader(network, budget=budget, measures=measures),
                     cache=cache,
                     cursors=FollowerCursors(client),
                     durable=registry.durable_cursors(),
@@ -288,12 +303,14 @@ def _limits(settings: Settings) -> BudgetLimits:
     )
 
 
-def _budget(settings: Settings, shared: CallBudget) -> CallBudget:
+def _budget(settings: Settings, shared: CallBudget, measures: Measures) -> CallBudget:
     share = _limits(settings).share(settings.node_calls_local_share)
-    return SharedOrLocalBudget(shared, LocalCallBudget(share))
+    return SharedOrLocalBudget(shared, LocalCallBudget(share), measures)
 
 
-def _node(settings: Settings, network: Network, budget: CallBudget) -> NodeProvider:
+def _node(
+    settings: Settings, network: Network, budget: CallBudget, measures: Measures
+) -> NodeProvider:
     return NodeProvider(
         network,
         timeout_seconds=settings.node_timeout_seconds,
@@ -301,4 +318,5 @@ def _node(settings: Settings, network: Network, budget: CallBudget) -> NodeProvi
         budget=budget,
         hedge_quantile=settings.node_hedge_quantile,
         http2=settings.node_http2,
+        measures=measures,
     )

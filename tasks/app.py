@@ -29,6 +29,8 @@ app = Celery(
     "balance-cache",
     include=[
         "tasks.lifecycle",
+        "tasks.measuring",
+        "tasks.metrics_listener",
         "tasks.warm_up",
         "tasks.invalidation",
         "tasks.refresh",

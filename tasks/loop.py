@@ -19,6 +19,7 @@ from config.settings import current_settings
 from domain.errors import BalanceCacheError
 from runtime.assembly import Runtime
 from tasks.parts import Parts
+from telemetry.process import process_measures
 
 _Result = TypeVar("_Result")
 _OPEN_SECONDS = 5.0
@@ -130,7 +131,7 @@ async def _close(runtime: Parts) -> None:
 
 
 def _open_configured() -> Coroutine[Any, Any, Parts]:
-    return Runtime.open(current_settings())
+    return Runtime.open(current_settings(), process_measures())
 
 
 process_loop = ProcessLoop(_open_configured)

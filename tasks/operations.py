@@ -64,6 +64,15 @@ class RefillReport:
     given_up: tuple[Address, ...] = ()
     reason: str = ""
 
+    def counts(self) -> Mapping[str, int]:
+        """Return how many predicates had each outcome."""
+        return {
+            "refilled": len(self.done),
+            "already": len(self.already),
+            "remaining": len(self.remaining),
+            "given_up": len(self.given_up),
+        }
+
 
 def parse_addresses(raw: object) -> tuple[Address, ...]:
     """Return the addresses of a message in their one form, without duplicates, in order.

@@ -13,6 +13,7 @@ from cache.tally import Tally
 from cache.warm_ups import WarmUps
 from config.settings import Settings
 from domain.errors import ProviderError
+from domain.measures import Measures
 from domain.ports import BalanceCache, BalanceReader, PredicateDirectory, RefreshSchedule
 from domain.values import ChainId
 from provider.behind import BackgroundWork
@@ -56,6 +57,11 @@ class Parts(Protocol):
     @property
     def tally(self) -> Tally:
         """Counts what operators count."""
+        ...
+
+    @property
+    def measures(self) -> Measures:
+        """Counts what happens in this process."""
         ...
 
     @property

@@ -16,7 +16,7 @@ from kombu.exceptions import KombuError
 
 from config.settings import Settings
 from domain.errors import PublishingError
-from tasks import journal
+from tasks import headers, journal, measuring  # noqa: F401 - two of them listen to publishing
 from tasks.settings import celery_configuration
 
 PUBLISH_SECONDS = 0.1

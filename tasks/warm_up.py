@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -66,6 +67,7 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
         # Not before they wait: nobody may find a warm-up finished that has not begun.
         await parts.warm_ups.note_plan(user_id, plan.chain_id, plan.wanted)
     await parts.tally.add(warmups=1)
+    parts.measures.warm_up_planned()
     _log.info(
         "warm_up.planned",
         user_id=user_id,
@@ -104,6 +106,7 @@ async def warm_predicates(
 
 async def _fetch(parts: Parts, shelf: Shelf, token: str, addresses: Sequence[Address]) -> Tickets:
     """Fetch a part and say what became of each predicate in it."""
+    begun = time.monotonic()
     report = await operations.warm(
         parts.reader(shelf.chain_id),
         parts.cache,
@@ -113,6 +116,7 @@ async def _fetch(parts: Parts, shelf: Shelf, token: str, addresses: Sequence[Add
     )
     log_report("warm_up.fetched", shelf.chain_id, report)
     await parts.tally.add(warmup_predicates=len(report.done))
+    parts.measures.warmed(shelf.chain_id, report.counts(), time.monotonic() - begun)
     return await parts.warm_ups.settle(
         shelf,
         token,

@@ -18,6 +18,7 @@ from config.settings import IpNetwork, Settings
 from domain.errors import CacheUnavailableError
 
 _WINDOW_SECONDS = 60
+_LEFT_BY_PROXIES = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 _log = structlog.get_logger(__name__)
 
 IpAddress = IPv4Address | IPv6Address
@@ -127,6 +128,22 @@ def client_address(request: Request, proxies: Sequence[IpNetwork]) -> IpAddress 
         if not _is_in(address, proxies):
             return address
     return address
+
+
+def certain_address(request: Request, proxies: Sequence[IpNetwork]) -> str | None:
+    """Return who calls, for a door that opens by address alone; None: nobody can tell.
+
+    That is so when a proxy stands in between that is not among the trusted ones: its own address
+    (often this machine's) must not open the door to everybody behind it.
+    """
+    try:
+        peer = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return None
+    if not _is_in(peer, proxies) and any(name in request.headers for name in _LEFT_BY_PROXIES):
+        return None
+    address = client_address(request, proxies)
+    return None if address is None else str(address)
 
 
 def _is_in(address: IpAddress, networks: Sequence[IpNetwork]) -> bool:

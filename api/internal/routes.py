@@ -23,6 +23,7 @@ from api.internal.bodies import (
     milliseconds,
 )
 from api.problems import ProblemError, documented
+from domain.ports import PublishOutcome
 from domain.values import ChainId, parse_address
 from provider.comparing import Difference, nines
 
@@ -194,12 +195,21 @@ async def _stats(parts: Parts) -> dict[str, Any]:
         # Bako knows two kinds of reads; a stale one is among its misses.
         "misses": _added(found, "misses", "stale"),
         "stale": found.get("stale", 0),
+        "staleByReason": {
+            "expired": _added(found, "stale") - _added(found, "stale_invalidated"),
+            "invalidated": _added(found, "stale_invalidated"),
+        },
         "hitRate": found.get("hit_rate", 0.0),
         "invalidations": found.get("invalidations", 0),
         "warmups": found.get("warmups", 0),
         "warmupPredicates": found.get("warmup_predicates", 0),
         "errors": _added(found, "poisoned", "unavailable"),
         "published": found.get("published", 0),
+        "refusedPublishes": {
+            outcome.value: _added(found, outcome.value)
+            for outcome in PublishOutcome
+            if outcome is not PublishOutcome.PUBLISHED
+        },
         "audit": _audit(found),
         "uptimeSeconds": int(time.monotonic() - _STARTED),
         "totalKeys": found.get("total_keys", 0),
