@@ -118,8 +118,14 @@ class Measures(Protocol):
         """A part of a warm-up ended: how many predicates by outcome, and how long it took."""
         ...
 
-    def violations_found(self, chain_id: ChainId, predicates: int) -> None:
-        """An audit compared with the chain and found wrong balances called fresh."""
+    def audited(
+        self, chain_id: ChainId, *, agreed: int, late: int, violations: Mapping[str, int]
+    ) -> None:
+        """An audit compared with the chain.
+
+        What it agrees with, what we came to know within the grace, and by kind what was wrong and
+        called fresh for longer.
+        """
         ...
 
 
@@ -165,5 +171,7 @@ class NoMeasures:
     def warmed(self, chain_id: ChainId, predicates: Mapping[str, int], seconds: float) -> None:
         """Do nothing."""
 
-    def violations_found(self, chain_id: ChainId, predicates: int) -> None:
+    def audited(
+        self, chain_id: ChainId, *, agreed: int, late: int, violations: Mapping[str, int]
+    ) -> None:
         """Do nothing."""

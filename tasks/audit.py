@@ -42,6 +42,9 @@ async def audit_balances(parts: Parts, chain_id: int) -> Sequence[Follow]:
         grace_seconds=settings.audit_grace_seconds,
     )
     await parts.tally.add(**report.counts())
+    parts.measures.audited(
+        chain, agreed=report.agreed, late=report.late, violations=report.violations_by_kind()
+    )
     _log.info(
         "audit.done",
         chain_id=chain,

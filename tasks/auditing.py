@@ -40,13 +40,17 @@ class AuditReport:
 
     def counts(self) -> dict[str, int]:
         """Return what operators count, by the counters' names."""
-        by_kind = [suspicion.difference for suspicion in self.violations.values()]
         return {
             "audit_samples": self.agreed + self.late + len(self.violations),
             "audit_late": self.late,
             "audit_late_ms": round(1000 * sum(self.seconds_to_consistent)),
-            **{f"audit_{kind.value}": by_kind.count(kind) for kind in Difference},
+            **{f"audit_{kind}": count for kind, count in self.violations_by_kind().items()},
         }
+
+    def violations_by_kind(self) -> dict[str, int]:
+        """Return how many violations there are of each kind, noughts included."""
+        found = [suspicion.difference for suspicion in self.violations.values()]
+        return {kind.value: found.count(kind) for kind in Difference}
 
 
 async def audit(

@@ -33,6 +33,7 @@ class ProcessMeasures(ReadTally):
         self._warm_ups = _counter(names.WARM_UPS, registry)
         self._warm_up_predicates = _counter(names.WARM_UP_PREDICATES, registry)
         self._warm_up_seconds = _histogram(names.WARM_UP_SECONDS, registry)
+        self._audited = _counter(names.AUDITED, registry)
         self._violations = _counter(names.VIOLATIONS, registry)
         self._tasks = _counter(names.TASKS, registry)
         self._task_seconds = _histogram(names.TASK_SECONDS, registry)
@@ -86,14 +87,14 @@ class ProcessMeasures(ReadTally):
             self._warm_up_predicates.labels(chain_id, outcome).inc(count)
         self._warm_up_seconds.labels(chain_id).observe(seconds)
 
-    def violations_found(self, chain_id: ChainId, predicates: int) -> None:
-        """An audit found wrong balances called fresh."""
-        self._violations.labels(chain_id).inc(predicates)
-
-    def watch_chains(self, chain_ids: tuple[ChainId, ...]) -> None:
-        """Show zeros for what must not happen, so that its first time is seen as a rise."""
-        for chain_id in chain_ids:
-            self._violations.labels(chain_id)
+    def audited(
+        self, chain_id: ChainId, *, agreed: int, late: int, violations: Mapping[str, int]
+    ) -> None:
+        """An audit compared with the chain; noughts are told too, so that a rise is seen."""
+        self._audited.labels(chain_id, "agreed").inc(agreed)
+        self._audited.labels(chain_id, "late").inc(late)
+        for kind, count in violations.items():
+            self._violations.labels(chain_id, kind).inc(count)
 
     def task(self, name: str, state: str) -> None:
         """A task came into a state."""

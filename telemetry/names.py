@@ -151,11 +151,20 @@ WARM_UP_SECONDS = Described(
     ("chain_id",),
     _WORK,
 )
+AUDITED = Described(
+    "audited",
+    _COUNTER,
+    "Fresh balances that an audit compared with the chain and did not find wrong: agreed, or late "
+    "(the cache came to know within the grace).",
+    ("chain_id", "outcome"),
+)
 VIOLATIONS = Described(
     "coherence_violations",
     _COUNTER,
-    "Wrong balances that were called fresh, found by comparing with the chain. Must stay 0.",
-    ("chain_id",),
+    "Wrong balances that were called fresh for longer than the grace, found by an audit: "
+    "contradicted (at one height: it never was true; must stay 0) or outdated (nobody told us of a "
+    "change).",
+    ("chain_id", "kind"),
 )
 TASKS = Described(
     "tasks",
@@ -279,6 +288,7 @@ COUNTED = (
     WARM_UPS,
     WARM_UP_PREDICATES,
     WARM_UP_SECONDS,
+    AUDITED,
     VIOLATIONS,
     TASKS,
     TASK_SECONDS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -145,15 +146,14 @@ async def test_lanes_on_rabbitmq_tell_what_waits_and_what_waits_for_a_retry(
         nothing = await lanes.broker_state()
         async with open_publisher(settings, seconds=5.0) as publisher:
             await publisher.send(WARM_USER, ["nobody", CHAIN_ID], queue=Queue.WARMUP)
-            await asyncio.to_thread(
-                publisher._app.send_task,
-                INVALIDATE,
-                [["0x" + "ab" * 32]],
-                queue=waiting_queue(Queue.INVALIDATION),
-                exchange="",
-                routing_key="invalidation.later",
-                expiration=60,
-            )
+            waiting: dict[str, Any] = {
+                "queue": waiting_queue(Queue.INVALIDATION),
+                "exchange": "",
+                "routing_key": "invalidation.later",
+                "expiration": 60,
+            }
+            arguments = [["0x" + "ab" * 32]]
+            await asyncio.to_thread(publisher._app.send_task, INVALIDATE, arguments, **waiting)
             state = await lanes.broker_state()
         lanes.close()
 

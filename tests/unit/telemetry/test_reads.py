@@ -66,9 +66,12 @@ def test_ages_fall_into_their_buckets_bounds_included(measures: ProcessMeasures)
 
 
 def test_a_violation_shows_as_a_rise_from_nought(measures: ProcessMeasures) -> None:
-    measures.watch_chains((0, 9889))
-    assert _told(measures).has("coherence_violations_total", chain_id=9889)
+    measures.audited(0, agreed=5, late=1, violations={"contradicted": 0, "outdated": 0})
+    before = _told(measures)
+    measures.audited(0, agreed=4, late=0, violations={"contradicted": 2, "outdated": 0})
+    after = _told(measures)
 
-    measures.violations_found(9889, 2)
-
-    assert _told(measures).value("coherence_violations_total", chain_id=9889) == 2
+    assert before.has("coherence_violations_total", chain_id=0, kind="contradicted")
+    assert before.value("coherence_violations_total", chain_id=0) == 0
+    assert after.value("coherence_violations_total", chain_id=0, kind="contradicted") == 2
+    assert after.value("audited_total", outcome="agreed") == 9
