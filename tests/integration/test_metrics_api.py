@@ -18,6 +18,7 @@ from tasks.later import waiting_queue
 from tasks.names import INVALIDATE, WARM_USER, Queue
 from tasks.publisher import open_publisher
 from tests.api_support import CHAIN_ID, ETH, KEY, World, open_world, settings_for, started
+from tests.integration.test_api_server import address_of, environment_of, program
 from tests.metrics_support import Scrape
 from tests.rabbitmq_support import virtual_host
 
@@ -166,11 +167,9 @@ async def test_lanes_on_rabbitmq_tell_what_waits_and_what_waits_for_a_retry(
 def test_the_api_as_a_program_tells_its_lanes(
     cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
 ) -> None:
-    from tests.integration.test_api_server import _address, _environment, _program
-
-    environment = _environment(cache_server, node.url, tmp_path)
-    with _program(environment, tmp_path) as process:
-        told = Scrape(httpx.get(f"{_address(process)}/metrics", timeout=15).text)
+    environment = environment_of(cache_server, node.url, tmp_path)
+    with program(environment, tmp_path) as process:
+        told = Scrape(httpx.get(f"{address_of(process)}/metrics", timeout=15).text)
 
     assert told.value("broker_up") == 1
     assert told.has("lane_ready", lane="invalidation")
