@@ -24,6 +24,7 @@ from registry.engine import database_errors, open_engine
 from registry.follower import DurableCursors
 from registry.records import PredicateRecord, Reservation, StoredSession, signers, signs_for
 from registry.reserved import comparable_url, is_on_network, reserved_by
+from registry.snapshots import DurableSnapshots
 
 _MOST_PARAMETERS = 10_000
 """Values listed in one statement; PostgreSQL's protocol has place for 32 767, SQLite for 32 766."""
@@ -60,6 +61,10 @@ class Registry:
     async def close(self) -> None:
         """Give the connections back."""
         await self._engine.dispose()
+
+    def durable_snapshots(self) -> DurableSnapshots:
+        """Return where the last known balances of every vault are kept."""
+        return DurableSnapshots(self._engine)
 
     def durable_cursors(self) -> DurableCursors:
         """Return where the followers of the chains leave their cursors."""

@@ -1,0 +1,259 @@
+"""The last known balances of every vault, in the database, for the day on which Redis loses them.
+
+A row stands for balances that did not change between two blocks, so that the same table is a
+history. Of all this only the reading of what the cache does not know is on a request path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.values import Address, Balance, BlockHeight, ChainId, Snapshot, StoredSnapshot
+from registry.engine import database_errors
+from registry.snapshot_tables import READS, SNAPSHOTS
+
+_PORTION = 500
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """Balances that held between two blocks.
+
+    Attributes:
+        height: the block at which they were first seen.
+        seen_height: the last block at which they were seen to hold.
+        taken_at_ms: when they were first seen.
+        seen_at_ms: when they were last seen to hold.
+        balances: what the vault held.
+    """
+
+    height: BlockHeight
+    seen_height: BlockHeight
+    taken_at_ms: int
+    seen_at_ms: int
+    balances: tuple[Balance, ...]
+
+
+class DurableSnapshots:
+    """Snapshots in the database. Every method raises `RegistryUnavailableError`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
+        self._insert = dialect.insert
+
+    async def write(self, chain_id: ChainId, stored: Sequence[StoredSnapshot]) -> int:
+        """Keep snapshots of one chain; return how many of them were news.
+
+        What did not change is confirmed in its row. A snapshot from before what is kept (another
+        process was faster) is no news. Writing the same twice does no harm.
+        """
+        news = 0
+        for at in range(0, len(stored), _PORTION):
+            portion = {one.snapshot.address: one for one in stored[at : at + _PORTION]}
+            with database_errors():
+                async with self._engine.begin() as connection:
+                    news += await self._write(connection, chain_id, portion)
+        return news
+
+    async def _write(
+        self,
+        connection: AsyncConnection,
+        chain_id: ChainId,
+        stored: Mapping[Address, StoredSnapshot],
+    ) -> int:
+        kept = {row.address: row for row in await self._latest(connection, chain_id, stored)}
+        added, confirmed = [], []
+        for address, one in stored.items():
+            row, balances = kept.get(address), _to_text(one.snapshot.balances)
+            if row is not None and row.seen_height > one.snapshot.height:
+                continue
+            if row is not None and row.balances == balances:
+                confirmed.append(_confirmation(one, row.height))
+            else:
+                added.append(_new_row(one, balances))
+        if confirmed:
+            await connection.execute(_CONFIRM, confirmed)
+        if added:
+            insert = self._insert(SNAPSHOTS)
+            changed = {
+                name: insert.excluded[name]
+                for name in ("seen_height", "taken_at", "seen_at", "balances")
+            }
+            keys = [SNAPSHOTS.c.chain_id, SNAPSHOTS.c.address, SNAPSHOTS.c.height]
+            await connection.execute(
+                insert.on_conflict_do_update(index_elements=keys, set_=changed), added
+            )
+        return len(added)
+
+    async def last_known(
+        self, chain_id: ChainId, addresses: Collection[Address]
+    ) -> Mapping[Address, StoredSnapshot]:
+        """Return the newest of what is kept; who was never kept has no place in the answer."""
+        found: dict[Address, StoredSnapshot] = {}
+        wanted = list(addresses)
+        with database_errors():
+            async with self._reading.connect() as connection:
+                for at in range(0, len(wanted), _PORTION):
+                    rows = await self._latest(connection, chain_id, wanted[at : at + _PORTION])
+                    found |= {row.address: _stored(chain_id, row) for row in rows}
+        return found
+
+    async def note_reads(self, chain_id: ChainId, read_at_ms: Mapping[Address, int]) -> None:
+        """Keep who was looked at, and when: they are warmed first after a loss."""
+        rows = [
+            {"chain_id": str(chain_id), "address": address, "read_at": at}
+            for address, at in read_at_ms.items()
+        ]
+        insert = self._insert(READS)
+        statement = insert.on_conflict_do_update(
+            index_elements=[READS.c.chain_id, READS.c.address],
+            set_={"read_at": insert.excluded.read_at},
+        )
+        with database_errors():
+            for at in range(0, len(rows), _PORTION):
+                async with self._engine.begin() as connection:
+                    await connection.execute(statement, rows[at : at + _PORTION])
+
+    async def lately_read(self, chain_id: ChainId, since_ms: int, limit: int) -> Sequence[Address]:
+        """Return who was looked at since then, the latest first."""
+        statement = (
+            select(READS.c.address)
+            .where(READS.c.chain_id == str(chain_id), READS.c.read_at >= since_ms)
+            .order_by(READS.c.read_at.desc())
+            .limit(limit)
+        )
+        with database_errors():
+            async with self._reading.connect() as connection:
+                return list((await connection.execute(statement)).scalars())
+
+    async def history(
+        self,
+        chain_id: ChainId,
+        address: Address,
+        *,
+        before: BlockHeight | None = None,
+        limit: int = 100,
+    ) -> Sequence[HistoryPoint]:
+        """Return what a vault held, the newest first; `before` goes on with an earlier page."""
+        statement = (
+            select(SNAPSHOTS)
+            .where(SNAPSHOTS.c.chain_id == str(chain_id), SNAPSHOTS.c.address == address)
+            .order_by(SNAPSHOTS.c.height.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            statement = statement.where(SNAPSHOTS.c.height < before)
+        with database_errors():
+            async with self._reading.connect() as connection:
+                rows = (await connection.execute(statement)).all()
+        return [
+            HistoryPoint(
+                row.height, row.seen_height, row.taken_at, row.seen_at, _from_text(row.balances)
+            )
+            for row in rows
+        ]
+
+    async def prune(self, before_ms: int, limit: int) -> int:
+        """Forget up to `limit` rows that ended before then; the newest of a vault always stays."""
+        newer = SNAPSHOTS.alias("newer")
+        is_superseded = exists().where(
+            newer.c.chain_id == SNAPSHOTS.c.chain_id,
+            newer.c.address == SNAPSHOTS.c.address,
+            newer.c.height > SNAPSHOTS.c.height,
+        )
+        key = (SNAPSHOTS.c.chain_id, SNAPSHOTS.c.address, SNAPSHOTS.c.height)
+        old = select(*key).where(SNAPSHOTS.c.seen_at < before_ms, is_superseded).limit(limit)
+        with database_errors():
+            async with self._engine.begin() as connection:
+                found = (await connection.execute(old)).all()
+                if found:
+                    keys = [tuple(row) for row in found]
+                    await connection.execute(delete(SNAPSHOTS).where(tuple_(*key).in_(keys)))
+        return len(found)
+
+    async def _latest(
+        self, connection: AsyncConnection, chain_id: ChainId, addresses: Iterable[Address]
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        highest = (
+            select(SNAPSHOTS.c.address, func.max(SNAPSHOTS.c.height).label("height"))
+            .where(SNAPSHOTS.c.chain_id == str(chain_id), SNAPSHOTS.c.address.in_(list(addresses)))
+            .group_by(SNAPSHOTS.c.address)
+            .subquery()
+        )
+        statement = select(SNAPSHOTS).join(
+            highest,
+            and_(
+                SNAPSHOTS.c.chain_id == str(chain_id),
+                SNAPSHOTS.c.address == highest.c.address,
+                SNAPSHOTS.c.height == highest.c.height,
+            ),
+        )
+        return (await connection.execute(statement)).all()
+
+
+_CONFIRM = (
+    update(SNAPSHOTS)
+    .where(
+        SNAPSHOTS.c.chain_id == bindparam("key_chain_id"),
+        SNAPSHOTS.c.address == bindparam("key_address"),
+        SNAPSHOTS.c.height == bindparam("key_height"),
+        SNAPSHOTS.c.seen_height <= bindparam("seen_height"),
+    )
+    .values(seen_height=bindparam("seen_height"), seen_at=bindparam("seen_at"))
+)
+
+
+def _confirmation(stored: StoredSnapshot, height: BlockHeight) -> dict[str, object]:
+    return {
+        "key_chain_id": str(stored.snapshot.chain_id),
+        "key_address": stored.snapshot.address,
+        "key_height": height,
+        "seen_height": stored.snapshot.height,
+        "seen_at": stored.timestamp_ms,
+    }
+
+
+def _new_row(stored: StoredSnapshot, balances: str) -> dict[str, object]:
+    snapshot = stored.snapshot
+    return {
+        "chain_id": str(snapshot.chain_id),
+        "address": snapshot.address,
+        "height": snapshot.height,
+        "seen_height": snapshot.height,
+        "taken_at": stored.timestamp_ms,
+        "seen_at": stored.timestamp_ms,
+        "balances": balances,
+    }
+
+
+def _stored(chain_id: ChainId, row: Row[*tuple[Any, ...]]) -> StoredSnapshot:
+    balances = _from_text(row.balances)
+    snapshot = Snapshot(row.address, chain_id, balances, height=row.seen_height)
+    return StoredSnapshot(snapshot, timestamp_ms=row.seen_at, version=0)
+
+
+def _to_text(balances: Iterable[Balance]) -> str:
+    return json.dumps([[b.asset_id, hex(b.amount)] for b in balances], separators=(",", ":"))
+
+
+def _from_text(text: str) -> tuple[Balance, ...]:
+    return tuple(Balance(asset_id, int(amount, 16)) for asset_id, amount in json.loads(text))
