@@ -39,7 +39,7 @@ class Freshness(Answer):
         alias="blockHeight", description="The balances are true at this block or later."
     )
     age_seconds: float | None = Field(alias="ageSeconds")
-    source: Literal["cache", "node"]
+    source: Literal["cache", "node", "database"]
 
 
 class Worth(Answer):

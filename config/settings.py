@@ -211,6 +211,21 @@ class Settings(BaseSettings):
         "wrong: the time in which a follower finds a block.",
     )
 
+    durable_enabled: bool = Field(
+        default=True,
+        description="false: the last known balances are kept in Redis alone, not in the database.",
+    )
+    durable_interval_seconds: Seconds = Field(
+        default=10.0, description="How often what was published is written to the database."
+    )
+    history_days: float = Field(
+        default=30.0,
+        ge=0,
+        le=36_500,
+        description="How long the database keeps balances that have changed since; 0: the last "
+        "known alone.",
+    )
+
     api_host: str = Field(default="127.0.0.1", description="Where the read API listens.")
     api_port: int = Field(default=8080, ge=0, le=65_535, description="Its port; 0: a free one.")
     cors_allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,16 @@ from typing import Protocol
 from domain.errors import ProviderError
 from domain.networks import Network
 from domain.refreshing import Appointment, Claim, RefreshRules
-from domain.values import Address, AssetId, BlockHeight, ChainId, Lane, ReadAnswer, Snapshot
+from domain.values import (
+    Address,
+    AssetId,
+    BlockHeight,
+    ChainId,
+    Lane,
+    ReadAnswer,
+    Snapshot,
+    StoredSnapshot,
+)
 
 
 class CallBudget(Protocol):
@@ -231,6 +240,7 @@ class Source(StrEnum):
 
     CACHE = "cache"
     NODE = "node"
+    DATABASE = "database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +307,20 @@ class BalanceReader(Protocol):
 
         Raises:
             CacheUnavailableError: no lease can be had; nothing was fetched.
+        """
+        ...
+
+
+class LastKnown(Protocol):
+    """What is kept of balances beside the cache, for the day on which the cache has lost them."""
+
+    async def last_known(
+        self, chain_id: ChainId, addresses: Collection[Address]
+    ) -> Mapping[Address, StoredSnapshot]:
+        """Return the newest of what is kept; who was never kept has no place in the answer.
+
+        Raises:
+            RegistryUnavailableError: it cannot be read now.
         """
         ...
 

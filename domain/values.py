@@ -193,6 +193,7 @@ class StaleReason(StrEnum):
     INVALIDATED = "invalidated"
     NODE_BEHIND = "node_behind"
     NODE_DOWN = "node_down"
+    RESTORED = "restored"  # the cache has lost it; the database still knew it
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from domain.errors import (
     CacheUnavailableError,
     NodeUnreachableError,
     ProviderError,
+    RegistryUnavailableError,
     TransientProviderError,
 )
 from domain.measures import Measures, NoMeasures
@@ -22,6 +25,7 @@ from domain.ports import (
     BalanceCache,
     BalanceProvider,
     Busy,
+    LastKnown,
     Refilled,
     RefillOutcome,
     Served,
@@ -32,6 +36,11 @@ from provider.direct import DirectReader
 from provider.reads import Reads
 from provider.refilling import Refiller
 
+_RESTORE_SECONDS = 1.0
+"""How long a read waits for the database to know what the cache has lost."""
+
+_log = structlog.get_logger(__name__)
+
 
 class CachedProvider:
     """Wraps a provider of one network with a cache (`domain.ports.BalanceReader`).
@@ -41,6 +50,8 @@ class CachedProvider:
         provider: who asks the nodes.
         cache: where snapshots are kept.
         read_wait_seconds: how long a read waits for the node, unless it says otherwise.
+        durable: where balances are kept that the cache may have lost; None: nowhere.
+        keep_seconds: how long the cache keeps the last known.
         enabled: False: every read goes to the node; the cache is neither read nor written.
         measures: is told what readers are given.
     """
@@ -54,6 +65,8 @@ class CachedProvider:
         read_wait_seconds: float = 5.0,
         enabled: bool = True,
         measures: Measures | None = None,
+        durable: LastKnown | None = None,
+        keep_seconds: float = 86_400.0,
     ) -> None:
         self._measures = measures or NoMeasures()
         self.network = network
@@ -61,6 +74,8 @@ class CachedProvider:
         self._cache = cache
         self._wait = read_wait_seconds
         self._enabled = enabled
+        self._durable = durable
+        self._keep_seconds = keep_seconds
         self._refiller = Refiller(network, provider, cache)
         self._direct = DirectReader(provider)
         self._work = BackgroundWork()
@@ -113,13 +128,29 @@ class CachedProvider:
         try:
             await self._look(reads, counted=True)
             self._marks.add(list(reads.served))
-            self._behind.start(reads.versions(reads.content_with(allow_stale=allow_stale)))
+            lost = await self._restore(reads)
+            behind = [*lost, *reads.content_with(allow_stale=allow_stale)]
+            self._behind.start(reads.versions(behind))
             while reads.wanted and reads.seconds_left() > 0:
                 await self._refill_and_look(reads)
         except CacheUnavailableError:
             answers = await self._direct.fetch(reads.wanted, reads.seconds_left())
             reads.take_from_node(answers)
+            await self._restore(reads)
         return reads
+
+    async def _restore(self, reads: Reads) -> list[Address]:
+        """Ask the database for what the cache does not know; return whom not to wait for."""
+        missing = reads.missing()
+        if self._durable is None or not missing:
+            return []
+        try:
+            async with asyncio.timeout(_RESTORE_SECONDS):
+                found = await self._durable.last_known(self.network.chain_id, missing)
+        except (RegistryUnavailableError, TimeoutError) as error:
+            _log.warning("nothing_restored", reason=str(error) or type(error).__name__)
+            return []
+        return reads.take_restored(found, keep_seconds=self._keep_seconds)
 
     async def _look(self, reads: Reads, *, counted: bool) -> None:
         """Take what the cache holds; the first look alone is a hit or a miss."""

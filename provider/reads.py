@@ -38,6 +38,7 @@ class Reads:
         }
         self.failures: dict[Address, ProviderError] = {}
         self._refilled: set[Address] = set()
+        self._restored: dict[Address, Served] = {}
 
     def seconds_left(self) -> float:
         """Return how long the reader still waits; never negative."""
@@ -56,6 +57,8 @@ class Reads:
         for address, answer in answers.items():
             source = Source.NODE if address in self._refilled else Source.CACHE
             self.served[address] = Served(answer, source)
+            if isinstance(answer, Missing) and address in self._restored:
+                self.served[address] = self._restored[address]
         self.wanted = [address for address in self.wanted if not self._is_fresh(address)]
 
     def _is_fresh(self, address: Address) -> bool:
@@ -71,6 +74,30 @@ class Reads:
         if allow_stale:
             self.wanted = [address for address in self.wanted if address not in behind]
         return behind
+
+    def missing(self) -> list[Address]:
+        """Return those of which nothing is known."""
+        return [a for a, served in self.served.items() if isinstance(served.answer, Missing)]
+
+    def take_restored(
+        self, found: Mapping[Address, StoredSnapshot], *, keep_seconds: float
+    ) -> list[Address]:
+        """Take what another store still knew; return those that the reader need not wait for.
+
+        What was confirmed within the keep life would still be in the cache, had it not lost it:
+        then it has lost much, and nobody must queue for the node. What is older than that is
+        better than nothing, when the node gives nothing.
+        """
+        now_ms = time.time() * 1000
+        lost = []
+        for address, stored in found.items():
+            age_ms = max(0, int(now_ms - stored.timestamp_ms))
+            answer = Stale(stored, age_ms, StaleReason.RESTORED)
+            self.served[address] = self._restored[address] = Served(answer, Source.DATABASE)
+            if age_ms <= keep_seconds * 1000:
+                lost.append(address)
+        self.wanted = [address for address in self.wanted if address not in lost]
+        return lost
 
     def note_refilled(self, outcomes: Mapping[Address, RefillOutcome]) -> None:
         """Remember which predicates this very read has brought from the node."""

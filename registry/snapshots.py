@@ -190,6 +190,14 @@ class DurableSnapshots:
                     await connection.execute(delete(SNAPSHOTS).where(tuple_(*key).in_(keys)))
         return len(found)
 
+    async def forget_chain(self, chain_id: ChainId) -> None:
+        """Forget all of a chain that was begun anew: its heights mean something else now."""
+        with database_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    delete(SNAPSHOTS).where(SNAPSHOTS.c.chain_id == str(chain_id))
+                )
+
     async def _latest(
         self, connection: AsyncConnection, chain_id: ChainId, addresses: Iterable[Address]
     ) -> Sequence[Row[*tuple[Any, ...]]]:

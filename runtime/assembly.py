@@ -38,6 +38,7 @@ from provider.cached import CachedProvider
 from provider.comparing import Comparer
 from provider.node import NodeProvider
 from provider.prices import source_of
+from registry.snapshots import DurableSnapshots
 from registry.store import Registry
 from runtime.following import FollowedChain
 from runtime.health import NodeWatch, verified
@@ -69,6 +70,7 @@ class Runtime:
         price_source: where those come from; None: nowhere.
         audit_sample: draws whom an audit looks at.
         changes: what is published and invalidated, as it happens.
+        durable: the last known balances in the database, and their history.
         background: what goes on beside requests and tasks until the parts are closed.
     """
 
@@ -91,6 +93,7 @@ class Runtime:
     changes: ChangeStream
     background: BackgroundWork
     audit_sample: AuditSample
+    durable: DurableSnapshots
     _nodes: Mapping[ChainId, NodeProvider]
     _readers: Mapping[ChainId, CachedProvider]
     _watches: Sequence[NodeWatch]
@@ -127,6 +130,7 @@ class Runtime:
         )
         budget = _budget(settings, RedisCallBudget(client, _limits(settings)), measures)
         nodes = {n.chain_id: _node(settings, n, budget, measures) for n in settings.fuel_networks}
+        durable = registry.durable_snapshots()
         readers = {
             chain_id: CachedProvider(
                 node.network,
@@ -135,6 +139,8 @@ class Runtime:
                 read_wait_seconds=settings.read_wait_seconds,
                 enabled=settings.enable_balance_cache,
                 measures=measures,
+                durable=durable if settings.durable_enabled else None,
+                keep_seconds=settings.balance_keep_ttl,
             )
             for chain_id, node in nodes.items()
         }
@@ -162,6 +168,7 @@ class Runtime:
             _readers=readers,
             _watches=[NodeWatch(node) for node in nodes.values()],
             background=BackgroundWork(),
+            durable=durable,
             audit_sample=AuditSample(client, hash_tags=settings.redis_hash_tags),
             _followed={
                 network.chain_id: FollowedChain(
@@ -170,6 +177,7 @@ class Runtime:
                     cache=cache,
                     cursors=FollowerCursors(client),
                     durable=registry.durable_cursors(),
+                    snapshots=durable,
                     watched=WatchedPredicates(client, hash_tags=settings.redis_hash_tags),
                     registry=registry,
                 )

@@ -11,6 +11,7 @@ from domain.ports import BalanceCache
 from domain.values import ChainId
 from provider.blocks import ChainReader
 from registry.follower import DurableCursors
+from registry.snapshots import DurableSnapshots
 from registry.store import Registry
 
 
@@ -24,6 +25,7 @@ class FollowedChain:
         cache: where what changed is declared wrong.
         cursors: how far it was followed.
         durable: the same in the database, now and then.
+        snapshots: the last known balances in the database.
         watched: whom the cache holds something of.
         registry: who else is a predicate of ours.
         following: held while this process follows it.
@@ -34,6 +36,7 @@ class FollowedChain:
     cache: BalanceCache
     cursors: FollowerCursors
     durable: DurableCursors
+    snapshots: DurableSnapshots
     watched: WatchedPredicates
     registry: Registry
     following: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -235,6 +235,10 @@ class Follower:
         # With a durable height of 0 the database's cursor is replaced at the next step.
         anew = FollowerState(cursor=cursor, origin=origin, sweep=sweep)
         await self._save(lambda _: anew)
+        try:
+            await self._chain.snapshots.forget_chain(self._chain.chain_id)
+        except RegistryUnavailableError as error:
+            self._complain("follow.history_not_forgotten", reason=str(error))
 
     async def _jump(self, news: ChainNews) -> bool:
         """Too many blocks to read: everything may have changed."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from domain.values import Address, Balance, Snapshot, StoredSnapshot
+from registry.migrate import add_indexes
 from registry.snapshots import DurableSnapshots
 from registry.store import Registry
-from tests.databases import bytes32, create_schema
+from tests.conftest import require
+from tests.databases import bytes32, create_schema, fresh_postgres, postgres_answers
 
 CHAIN_ID = 2**64 - 1
 ETH = "0x" + "f8" * 32
@@ -19,19 +22,19 @@ NFT = "0x" + "cc" * 32
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        given: str = request.getfixturevalue("postgres_url")
-        return given
-    return f"sqlite:///{tmp_path}/kept.sqlite3"
-
-
-@pytest.fixture
-async def kept(url: str) -> AsyncIterator[DurableSnapshots]:
-    await create_schema(url)
-    registry = Registry.open(url)
-    yield registry.durable_snapshots()
-    await registry.close()
+async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DurableSnapshots]:
+    """On SQLite as it is created from nothing, in PostgreSQL as it is added to Bako's tables."""
+    async with AsyncExitStack() as stack:
+        url = f"sqlite:///{tmp_path}/kept.sqlite3"
+        if request.param == "postgresql":
+            require(await postgres_answers(), "PostgreSQL")
+            url = await stack.enter_async_context(fresh_postgres())
+        await create_schema(url)
+        if request.param == "postgresql":
+            await add_indexes(url)
+        registry = Registry.open(url)
+        stack.push_async_callback(registry.close)
+        yield registry.durable_snapshots()
 
 
 def stored(
