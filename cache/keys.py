@@ -22,6 +22,7 @@ bc:changes                       stream  ours            keep life after the las
 bc:counters                      hash    ours            30 days after the last count
 bc:epoch                         string  ours            7 days after the last new connection
 bc:audit:{c}                     string  ours            7 days after the last audit
+bc:kept                          hash    ours            7 days after the last run of the keeper
 bc:follow:{c}                    hash    ours            30 days after the follower's last step
 bc:ended                         (pub/sub channel: which leases ended)
 ===============================  ======  ==============  =========================================
@@ -43,6 +44,7 @@ from domain.values import Address, ChainId
 EPOCH = "bc:epoch"
 CHANGES = "bc:changes"
 COUNTERS = "bc:counters"
+KEPT = "bc:kept"
 BEAT = "bc:beat"
 ENDED_CHANNEL = "bc:ended"
 QUOTES = "quotes"

@@ -15,6 +15,7 @@ from cache.connection import connect
 from cache.cursor import FollowerCursors
 from cache.dead_letters import DeadLetters
 from cache.heartbeat import Heartbeat
+from cache.keeper import Keeper
 from cache.prices import PriceStore
 from cache.quotes import QuoteStore
 from cache.sampling import AuditSample
@@ -71,6 +72,8 @@ class Runtime:
         audit_sample: draws whom an audit looks at.
         changes: what is published and invalidated, as it happens.
         durable: the last known balances in the database, and their history.
+        keeper: how far the database has followed what is published.
+        watched: whom the cache holds something of.
         background: what goes on beside requests and tasks until the parts are closed.
     """
 
@@ -94,6 +97,8 @@ class Runtime:
     background: BackgroundWork
     audit_sample: AuditSample
     durable: DurableSnapshots
+    keeper: Keeper
+    watched: WatchedPredicates
     _nodes: Mapping[ChainId, NodeProvider]
     _readers: Mapping[ChainId, CachedProvider]
     _watches: Sequence[NodeWatch]
@@ -131,6 +136,7 @@ class Runtime:
         budget = _budget(settings, RedisCallBudget(client, _limits(settings)), measures)
         nodes = {n.chain_id: _node(settings, n, budget, measures) for n in settings.fuel_networks}
         durable = registry.durable_snapshots()
+        watched = WatchedPredicates(client, hash_tags=settings.redis_hash_tags)
         readers = {
             chain_id: CachedProvider(
                 node.network,
@@ -169,6 +175,8 @@ class Runtime:
             _watches=[NodeWatch(node) for node in nodes.values()],
             background=BackgroundWork(),
             durable=durable,
+            keeper=Keeper(client, hash_tags=settings.redis_hash_tags),
+            watched=watched,
             audit_sample=AuditSample(client, hash_tags=settings.redis_hash_tags),
             _followed={
                 network.chain_id: FollowedChain(
@@ -178,7 +186,7 @@ class Runtime:
                     cursors=FollowerCursors(client),
                     durable=registry.durable_cursors(),
                     snapshots=durable,
-                    watched=WatchedPredicates(client, hash_tags=settings.redis_hash_tags),
+                    watched=watched,
                     registry=registry,
                 )
                 for network in settings.fuel_networks

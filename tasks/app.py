@@ -39,6 +39,7 @@ app = Celery(
         "tasks.everything",
         "tasks.prices",
         "tasks.audit",
+        "tasks.keep",
     ],
 )
 # A promise: Celery calls it when the configuration is first needed.

@@ -34,6 +34,8 @@ INVALIDATE_ALL = "balances.invalidate_all"
 CLEAR_ALL = "balances.clear_all"
 REFRESH_PRICES = "prices.refresh"
 AUDIT = "balances.audit"
+KEEP = "balances.keep"
+PRUNE = "balances.prune_history"
 
 FOLLOW_SECONDS = 2
 """How often beat sees to it that somebody follows each chain."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from cache.changes import ChangeStream
 from cache.companions import Companions
 from cache.dead_letters import DeadLetters
 from cache.heartbeat import Heartbeat
+from cache.keeper import Keeper
 from cache.sampling import AuditSample
 from cache.tally import Tally
 from cache.warm_ups import WarmUps
+from cache.watched import WatchedPredicates
 from config.settings import Settings
 from domain.errors import ProviderError
 from domain.measures import Measures
@@ -18,6 +21,7 @@ from domain.ports import BalanceCache, BalanceReader, PredicateDirectory, Refres
 from domain.values import ChainId
 from provider.behind import BackgroundWork
 from provider.comparing import Comparer
+from registry.snapshots import DurableSnapshots
 from runtime.following import FollowedChain
 
 
@@ -77,6 +81,26 @@ class Parts(Protocol):
     @property
     def background(self) -> BackgroundWork:
         """What goes on between tasks and ends with the process."""
+        ...
+
+    @property
+    def changes(self) -> ChangeStream:
+        """What is published and invalidated, as it happens."""
+        ...
+
+    @property
+    def keeper(self) -> Keeper:
+        """How far the database has followed."""
+        ...
+
+    @property
+    def watched(self) -> WatchedPredicates:
+        """Whom the cache holds something of."""
+        ...
+
+    @property
+    def durable(self) -> DurableSnapshots:
+        """The last known balances in the database."""
         ...
 
     @property

@@ -9,6 +9,8 @@ from tasks.names import (
     AUDIT,
     FOLLOW,
     FOLLOW_SECONDS,
+    KEEP,
+    PRUNE,
     PUBLISH_LOST,
     REFRESH_DUE,
     REFRESH_PRICES,
@@ -18,6 +20,9 @@ from tasks.names import (
 _PRICE_LOOK_SECONDS = 15.0
 """How often it is looked whether prices are due: a new deployment has none, and must not wait for a
 whole interval. The task fetches nothing while the kept ones are young."""
+
+_PRUNE_SECONDS = 600.0
+"""How often it is looked for history that is old enough to be forgotten."""
 
 _LOST_LOOK_SECONDS = 5.0
 """How often it is looked whether an accepted invalidation was lost on its way to a worker."""
@@ -33,6 +38,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     return {
         **_refreshes(settings),
         **_lost_messages(),
+        **(_keeping(settings) if settings.durable_enabled else {}),
         **(_audits(settings) if settings.audit_enabled else {}),
         **(_followers(settings) if _follows(settings) else {}),
         **(_prices(settings) if settings.price_source is not None else {}),
@@ -88,6 +94,18 @@ def _audits(settings: Settings) -> dict[str, dict[str, Any]]:
             "options": {"queue": Queue.REFRESH.value, "expires": max(interval, 1.0)},
         }
         for chain_id in settings.chain_ids
+    }
+
+
+def _keeping(settings: Settings) -> dict[str, dict[str, Any]]:
+    intervals = {KEEP: settings.durable_interval_seconds, PRUNE: _PRUNE_SECONDS}
+    return {
+        task: {
+            "task": task,
+            "schedule": interval,
+            "options": {"queue": Queue.REFRESH.value, "expires": max(interval, 1.0)},
+        }
+        for task, interval in intervals.items()
     }
 
 
