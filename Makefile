@@ -27,10 +27,10 @@ help: ## List the commands
 install: .venv/.installed ## Install everything that is needed, locked, into .venv/
 
 demo: install ## Play the main job on the embedded default and show its result
-	@$(RUN) balance-cache demo
+	@.venv/bin/balance-cache demo --with-parent
 
 up: install ## Start everything on free ports, with Flower, until Ctrl-C
-	@$(RUN) balance-cache up
+	@.venv/bin/balance-cache up --with-parent
 
 test: install ## Run the whole test suite
 	@$(RUN) pytest

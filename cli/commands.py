@@ -8,6 +8,7 @@ plays the demo, and the other way round.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from typing import Annotated
@@ -19,11 +20,20 @@ from config.logging import configure_logging
 from config.settings import current_settings
 from domain.errors import BalanceCacheError, ConfigurationError
 
+WithParent = Annotated[
+    bool,
+    typer.Option(
+        "--with-parent", help="End when the program that started this ends, even if it is killed."
+    ),
+]
+
 
 def demo_command(
+    *,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with the figures as one line of JSON.")
     ] = False,
+    with_parent: WithParent = False,
 ) -> None:
     """Play the main job on real parts: login, warm vaults, a transaction, right balances.
 
@@ -38,7 +48,7 @@ def demo_command(
 
     settings = current_settings()
     configure_logging("WARNING", as_json=False)
-    _end_in_order_on_term()
+    _end_in_order(with_parent=with_parent)
     try:
         figures = asyncio.run(play(settings, Console(stderr=as_json)))
     except ConfigurationError:
@@ -53,7 +63,7 @@ def demo_command(
         print(figures.as_json())  # noqa: T201 - the result
 
 
-def up_command() -> None:
+def up_command(*, with_parent: WithParent = False) -> None:
     """Start everything on loopback, with Flower, and run until Ctrl-C.
 
     Uses REDIS_URL, CELERY_BROKER_URL, DATABASE_URL and FUEL_NETWORKS where they are set,
@@ -65,7 +75,7 @@ def up_command() -> None:
 
     settings = current_settings()
     configure_logging("WARNING", as_json=False)
-    _end_in_order_on_term()
+    _end_in_order(with_parent=with_parent)
     try:
         run_until_stopped(settings, Console())
     except BrokenSystemError as error:
@@ -150,9 +160,17 @@ def warm_up_command(
     asyncio.run(show_warm_up(settings, user_id, Console()))
 
 
-def _end_in_order_on_term() -> None:
-    """Make a polite end (TERM) like Ctrl-C: every program that we started is ended."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _end_in_order(*, with_parent: bool) -> None:
+    """Make a polite end (TERM) like Ctrl-C: every program that we started is ended.
+
+    INT itself is named because a shell starts programs in the background with it ignored.
+    """
+    from supervisor.processes import die_with_parent
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    if with_parent:
+        die_with_parent(os.getppid(), signal.SIGTERM)
 
 
 def _tell(text: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +99,30 @@ def _lives(process: psutil.Process) -> bool:
 @contextmanager
 def running(directory: Path, *arguments: str, **environment: str) -> Iterator[Program]:
     """Start ``balance-cache`` with these arguments and variables."""
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    with _running(directory, command, environment) as program:
+        yield program
+
+
+@contextmanager
+def running_below_a_shell(
+    directory: Path, *arguments: str, **environment: str
+) -> Iterator[Program]:
+    """Start a shell that starts ``balance-cache`` and waits for it, as make does."""
+    line = shlex.join([sys.executable, "-m", "cli.main", *arguments])
+    with _running(directory, ["/bin/sh", "-c", f"{line}; exit $?"], environment) as program:
+        yield program
+
+
+@contextmanager
+def _running(
+    directory: Path, command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[Program]:
     mark = uuid4().hex
     output_path, error_path = directory / f"{mark}.out", directory / f"{mark}.err"
     with output_path.open("wb") as output, error_path.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *arguments],
+            command,
             stdout=output,
             stderr=errors,
             env=clean_environment({**environment, _MARK: mark}),

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from supervisor.waiting import wait_until
-from tests.process_support import Program, running
+from tests.process_support import Program, running, running_below_a_shell
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(150)]
 
@@ -78,3 +78,12 @@ def test_up_that_is_told_to_end_while_it_starts_ends_every_program(tmp_path: Pat
         assert program.end() == 0
         assert "Ctrl-C" not in program.output()
         assert program.leaves_nothing(), program.left_behind()
+
+
+def test_up_ends_with_whoever_started_it_even_if_that_is_killed(tmp_path: Path) -> None:
+    with running_below_a_shell(tmp_path, "up", "--with-parent") as shell:
+        assert wait_until(lambda: any("beat" in line for line in shell.left_behind()), seconds=60)
+        shell.process.send_signal(signal.SIGKILL)
+        shell.end()
+
+        assert shell.leaves_nothing(), shell.left_behind()
