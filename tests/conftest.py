@@ -14,6 +14,9 @@ from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from tests.broker_support import Server as Broker
+    from tests.rabbitmq_support import PrivateRabbit
+
 
 def require(available: bool, what: str) -> None:
     """Skip where a service is absent, on a developer's machine; fail for it in CI."""
@@ -54,6 +57,25 @@ def broker_server() -> Iterator[EmbeddedServer]:
     server = EmbeddedServer.start(policy=BROKER_POLICY)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbit_server() -> Iterator[PrivateRabbit]:
+    """A private RabbitMQ for the whole session; modules take virtual hosts of it."""
+    from tests.rabbitmq_support import PrivateRabbit
+
+    server = PrivateRabbit()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=["redis", "rabbitmq"])
+def task_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """Each broker in turn, for modules that are run on both."""
+    from tests.broker_support import broker_of
+
+    with broker_of(str(request.param), request) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="module")

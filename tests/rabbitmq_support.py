@@ -18,7 +18,10 @@ from supervisor.waiting import wait_until
 from tests.conftest import require
 
 PORT = 5672
-_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+"""Where the programs are that run as whoever calls them; those on the PATH change to a user."""
+
+_SERVER = _PROGRAMS / "rabbitmq-server"
 _CONTROL = shutil.which("rabbitmqctl")
 
 
@@ -62,6 +65,28 @@ class PrivateRabbit:
         self.process = self._spawn()
         self._wait()
 
+    def control(self, *arguments: str) -> None:
+        """Give it an administrator's order."""
+        subprocess.run(
+            [str(_PROGRAMS / "rabbitmqctl"), "--quiet", "--node", self._name, *arguments],
+            env={**os.environ, **self._environment},
+            check=True,
+            timeout=60,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def host(self) -> HostedRabbit:
+        """Return a new virtual host of it."""
+        name = f"test-{uuid4().hex[:12]}"
+        # In one order, because each starts an Erlang of its own.
+        host, all_, user = f'<<"{name}">>', '<<".*">>', '<<"guest">>'
+        self.control(
+            "eval",
+            f"rabbit_vhost:add({host}, {user}), rabbit_auth_backend_internal:"
+            f"set_permissions({user}, {host}, {all_}, {all_}, {all_}, {user}).",
+        )
+        return HostedRabbit(self, name)
+
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -71,10 +96,14 @@ class PrivateRabbit:
         self._directory.cleanup()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        return spawn([str(_SERVER)], environment=self._environment, output=subprocess.DEVNULL)
+
+    @property
+    def _environment(self) -> dict[str, str]:
         home = Path(self._directory.name)
         plugins = home / "enabled_plugins"
         plugins.write_text("[].\n")
-        environment = {
+        return {
             "HOME": str(home),
             "RABBITMQ_NODENAME": self._name,
             "RABBITMQ_NODE_PORT": str(self.port),
@@ -86,8 +115,31 @@ class PrivateRabbit:
             "RABBITMQ_CONFIG_FILE": str(home / "none"),
             "RABBITMQ_PID_FILE": str(home / "pid"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # Erlang's schedulers do not keep cores busy with waiting, which others need.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
         }
-        return spawn([str(_SERVER)], environment=environment, output=subprocess.DEVNULL)
 
     def _wait(self) -> None:
         assert wait_until(lambda: is_listening(self.port), seconds=60), "RabbitMQ did not start"
+
+
+class HostedRabbit:
+    """A virtual host of a RabbitMQ server that several test modules share."""
+
+    def __init__(self, server: PrivateRabbit, name: str) -> None:
+        self.server = server
+        self._name = name
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        return self.server.process
+
+    @property
+    def url(self) -> str:
+        return self.server.url.removesuffix("/") + self._name
+
+    def restart(self) -> None:
+        self.server.restart()
+
+    def stop(self) -> None:
+        """Leave it: it goes with its server."""

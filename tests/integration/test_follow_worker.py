@@ -12,21 +12,19 @@ import pytest
 from devnet.options import BASE_ASSET_ID
 from domain.values import Address, Fresh
 from runtime.assembly import Runtime
-from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 from tasks.names import FOLLOW, Queue
 from tasks.publisher import CeleryPublisher, open_publisher
+from tests.broker_support import Server
 from tests.worker_support import Site, eventually, working_site
 
 CHAIN_ID = 0
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    broker = EmbeddedServer.start(policy=BROKER_POLICY)
-    with working_site(tmp_path_factory.mktemp("follower"), broker.url()) as site:
+def site(tmp_path_factory: pytest.TempPathFactory, task_broker: Server) -> Iterator[Site]:
+    with working_site(tmp_path_factory.mktemp("follower"), task_broker.url) as site:
         site.nodes[CHAIN_ID].chain.produce_blocks(3)
         yield site
-    broker.stop()
 
 
 @pytest.fixture

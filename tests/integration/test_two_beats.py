@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from api.app import create_app
 from domain.values import Fresh
 from runtime.assembly import Runtime
 from supervisor.processes import spawn, stop
-from supervisor.valkey import BROKER_POLICY, EmbeddedServer
+from tests.broker_support import Server
 from tests.cache_support import address
 from tests.worker_support import Site, eventually, working_site
 
@@ -40,24 +40,19 @@ class Beat:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    directory = tmp_path_factory.mktemp("beats")
-    with ExitStack() as stack:
-        broker = EmbeddedServer.start(policy=BROKER_POLICY)
-        stack.callback(broker.stop)
-        yield stack.enter_context(
-            working_site(
-                directory,
-                broker.url(),
-                FOLLOW_ENABLED="false",
-                REFRESH_INTERVAL_SECONDS="0.5",
-                REFRESH_AHEAD_SECONDS="1",
-                REFRESH_CALLS_PER_MINUTE=str(60 * CALLS_PER_SECOND),
-                REFRESH_BATCH=str(PER_REQUEST),
-                BALANCE_CACHE_TTL="5",
-                BEAT_SILENT_SECONDS="2",
-            )
-        )
+def site(tmp_path_factory: pytest.TempPathFactory, task_broker: Server) -> Iterator[Site]:
+    with working_site(
+        tmp_path_factory.mktemp("beats"),
+        task_broker.url,
+        FOLLOW_ENABLED="false",
+        REFRESH_INTERVAL_SECONDS="0.5",
+        REFRESH_AHEAD_SECONDS="1",
+        REFRESH_CALLS_PER_MINUTE=str(60 * CALLS_PER_SECOND),
+        REFRESH_BATCH=str(PER_REQUEST),
+        BALANCE_CACHE_TTL="5",
+        BEAT_SILENT_SECONDS="2",
+    ) as site:
+        yield site
 
 
 @contextmanager

@@ -42,8 +42,9 @@ from tasks.later import waiting_queue
 from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
 from tasks.publisher import CeleryPublisher, open_publisher
 from tasks.settings import celery_configuration
+from tests.broker_support import PrivateRedis, Server
 from tests.rabbitmq_support import PrivateRabbit
-from tests.storms.parts import MARK, PrivateRedis, Program, Server, marked, programs
+from tests.storms.parts import MARK, Program, marked, programs
 
 CHAIN_ID = 9889
 START = 1_000_000

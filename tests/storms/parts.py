@@ -1,4 +1,4 @@
-"""What a kill storm kills: brokers, cache, workers and beat, each started again after its death."""
+"""What a kill storm kills beside the servers: workers and beat, started again after each death."""
 
 from __future__ import annotations
 
@@ -7,76 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import psutil
 
-from supervisor.ports import free_port, is_listening
 from supervisor.processes import spawn
-from supervisor.valkey import server_binary
-from supervisor.waiting import wait_until
 
 MARK = "BALANCE_CACHE_KILL_STORM"
-START_SECONDS = 60.0
-
-
-class Server(Protocol):
-    """A cache or a broker."""
-
-    process: subprocess.Popen[bytes]
-
-    @property
-    def url(self) -> str: ...
-
-    def restart(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-class PrivateRedis:
-    """A Redis of our own; a durable one writes to disk before it confirms, as a broker must."""
-
-    def __init__(self, *, durable: bool) -> None:
-        self.port = free_port()
-        self._durable = durable
-        self._directory = tempfile.TemporaryDirectory(prefix="balance-cache-storm-")
-        self.process = self._spawn()
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def restart(self) -> None:
-        self._kill()
-        self.process = self._spawn()
-
-    def stop(self) -> None:
-        self._kill()
-        self._directory.cleanup()
-
-    def _kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        policy = "noeviction" if self._durable else "volatile-lru"
-        kept = ("--appendonly", "yes", "--appendfsync", "always") if self._durable else ()
-        process = spawn(
-            [
-                str(server_binary()),
-                *("--bind", "127.0.0.1", "--port", str(self.port)),
-                *("--dir", self._directory.name, "--save", ""),
-                *("--maxmemory", "256mb", "--maxmemory-policy", policy),
-                *kept,
-            ],
-            output=subprocess.DEVNULL,
-            death_signal=signal.SIGKILL,
-        )
-        assert wait_until(lambda: is_listening(self.port), seconds=START_SECONDS)
-        return process
 
 
 @dataclass
