@@ -35,7 +35,12 @@ class Allocation:
 
 
 def allocate(vaults: Sequence[Sequence[Balance]], pricing: Pricing) -> Allocation:
-    """Add up vaults, each given by its spendable balances.
+    """Add up vaults of one network, each given by its spendable balances."""
+    return allocate_each([(balances, pricing) for balances in vaults])
+
+
+def allocate_each(vaults: Sequence[tuple[Sequence[Balance], Pricing]]) -> Allocation:
+    """Add up vaults, each given by its spendable balances and the prices of its network.
 
     Doubles are added in Bako's order, vault after vault and balance after balance, because the
     order can be seen in the last digits. Nothing is rounded.
@@ -44,7 +49,7 @@ def allocate(vaults: Sequence[Sequence[Balance]], pricing: Pricing) -> Allocatio
     amounts: dict[AssetId, int] = {}
     by_vault = []
     total = 0.0
-    for balances in vaults:
+    for balances, pricing in vaults:
         vault_worth = 0.0
         for balance in balances:
             worth = pricing.worth(balance)

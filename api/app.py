@@ -15,6 +15,7 @@ from api.context import Parts
 from api.internal import routes as internal
 from api.internal.guard import Guard
 from api.prices import Prices
+from api.registered import RegisteredPredicates
 from api.sessions import Authentication
 from api.streams import routes as streams_routes
 from api.streams.open_streams import OpenStreams
@@ -58,6 +59,7 @@ def create_app(
             app.state.parts = Parts(
                 runtime=runtime,
                 authentication=authentication,
+                registered=RegisteredPredicates(runtime.registry, settings.registry_cache_seconds),
                 prices=prices,
                 guard=Guard(settings, runtime.call_limit),
                 streams=streams,
@@ -84,6 +86,7 @@ def create_app(
         allow_origins=settings.cors_allowed_origins,
         allow_methods=["GET"],
         allow_headers=["*"],
+        expose_headers=["ETag", "Age", "Last-Modified", "Retry-After"],
     )
     app.include_router(balances.router)
     app.include_router(streams_routes.router)

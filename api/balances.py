@@ -1,35 +1,29 @@
-"""The read paths: Bako's, and the document's names for them."""
+"""The read paths: Bako's, the document's names for them, and the dashboard."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import Field
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
 
+from api.conditional import answered
 from api.context import CredentialsDependency, Parts, PartsDependency, ReadQuery
-from api.problems import NOT_TO_BE_KEPT, ProblemError, documented
+from api.dashboard import dashboard_answer
+from api.dashboard_representation import DashboardAnswer
+from api.problems import ProblemError, documented
+from api.registered import AnyCaller, Registered
 from api.representation import AllocationAnswer, ReservedCoinsAnswer
-from api.sessions import Caller, ServiceCaller
-from api.vaults import Vault, allocation_answer, read_vaults, reserved_coins_answer
-from domain.networks import Network
-from registry.records import PredicateRecord
+from api.vaults import allocation_answer, reserved_coins_answer
+from api.views import View, look
+from domain.values import ChainId
 
 _DEFAULT_LIMIT = 5
 _HIGHEST_LIMIT = 50
 
-
-def _not_to_be_kept(response: Response) -> None:
-    response.headers.update(NOT_TO_BE_KEPT)
-
-
-router = APIRouter(
-    tags=["balances"],
-    dependencies=[Depends(_not_to_be_kept)],
-    responses=documented(401, 403, 404, 422, 429, 503),
-)
+router = APIRouter(tags=["balances"], responses=documented(401, 403, 404, 422, 429, 503))
 
 
 class LimitQuery(ReadQuery):
@@ -38,84 +32,150 @@ class LimitQuery(ReadQuery):
     limit: int = Field(default=_DEFAULT_LIMIT, ge=1, le=_HIGHEST_LIMIT)
 
 
-@router.get("/predicate/reserved-coins/{predicate_id}")
-@router.get("/predicate/{predicate_id}/reserved-coins")
+class DashboardQuery(ReadQuery):
+    """Whose page, and of which networks."""
+
+    network: str | None = Field(
+        default=None,
+        pattern=r"^(all|[0-9]{1,20})$",
+        description="`all` configured networks, or a chain id; else that of the session.",
+    )
+
+
+def _documented(answer: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return what a read path answers beside 200."""
+    return {
+        202: {"model": answer, "description": "What there is; what was demanded is fetched."},
+        304: {"description": "The caller has it already."},
+        412: {"model": answer, "description": "What there is; the node has not more."},
+    }
+
+
+@router.get(
+    "/predicate/reserved-coins/{predicate_id}",
+    response_model=ReservedCoinsAnswer,
+    responses=_documented(ReservedCoinsAnswer),
+)
+@router.get(
+    "/predicate/{predicate_id}/reserved-coins",
+    response_model=ReservedCoinsAnswer,
+    responses=_documented(ReservedCoinsAnswer),
+)
 @router.get("/api/predicate/reserved-coins/{predicate_id}", include_in_schema=False)
 @router.get("/api/predicate/{predicate_id}/reserved-coins", include_in_schema=False)
 async def reserved_coins(
+    request: Request,
     predicate_id: UUID,
     credentials: CredentialsDependency,
     parts: PartsDependency,
     query: Annotated[ReadQuery, Query()],
-) -> ReservedCoinsAnswer:
+) -> Response:
     """What one vault holds, what is reserved of it, and what it is worth."""
     caller = await credentials.caller(parts, query)
-    record = await _predicate(parts, predicate_id, caller)
-    [vault] = await _vaults(parts, [record], caller)
-    return reserved_coins_answer(vault, await parts.prices.of_chain(caller.chain_id))
+    [view] = await _look_at(parts, caller, predicate_id, query)
+    [vault] = view.vaults
+    return answered(
+        request,
+        [view],
+        ["reserved-coins"],
+        lambda: reserved_coins_answer(vault, view.pricing),
+    )
 
 
-@router.get("/predicate/{predicate_id}/allocation")
+@router.get(
+    "/predicate/{predicate_id}/allocation",
+    response_model=AllocationAnswer,
+    responses=_documented(AllocationAnswer),
+)
 @router.get("/api/predicate/{predicate_id}/allocation", include_in_schema=False)
 async def predicate_allocation(
+    request: Request,
     predicate_id: UUID,
     credentials: CredentialsDependency,
     parts: PartsDependency,
     query: Annotated[LimitQuery, Query()],
-) -> AllocationAnswer:
+) -> Response:
     """How one vault's money is spread over assets."""
     caller = await credentials.caller(parts, query)
-    record = await _predicate(parts, predicate_id, caller)
-    return await _allocation(parts, [record], caller, query.limit)
+    [view] = await _look_at(parts, caller, predicate_id, query)
+    return _allocation(request, view, query.limit)
 
 
-@router.get("/user/allocation")
+@router.get(
+    "/user/allocation", response_model=AllocationAnswer, responses=_documented(AllocationAnswer)
+)
 @router.get("/api/user/allocation", include_in_schema=False)
 async def user_allocation(
+    request: Request,
     credentials: CredentialsDependency,
     parts: PartsDependency,
     query: Annotated[LimitQuery, Query()],
-) -> AllocationAnswer:
+) -> Response:
     """How all of a user's money is spread over assets and vaults."""
     caller = await credentials.caller(parts, query)
-    if caller.user_id is None:
-        raise ProblemError(422, "Invalid request", "A service caller must give userId.")
-    records = await parts.runtime.registry.predicates_of_user(caller.user_id)
-    return await _allocation(parts, records, caller, query.limit)
+    [view] = await _look_at_all(parts, caller, [caller.chain_id], query)
+    return _allocation(request, view, query.limit)
 
 
-async def _predicate(
-    parts: Parts, predicate_id: UUID, caller: Caller | ServiceCaller
-) -> PredicateRecord:
-    registry = parts.runtime.registry
-    if isinstance(caller, ServiceCaller):
-        return await registry.predicate(str(predicate_id))
-    return await registry.predicate_of_user(str(predicate_id), caller.user_id, caller.user_address)
+@router.get(
+    "/user/dashboard", response_model=DashboardAnswer, responses=_documented(DashboardAnswer)
+)
+@router.get("/api/user/dashboard", include_in_schema=False)
+async def user_dashboard(
+    request: Request,
+    credentials: CredentialsDependency,
+    parts: PartsDependency,
+    query: Annotated[DashboardQuery, Query()],
+) -> Response:
+    """All that a home page and its vault cards need, in one answer."""
+    caller = await credentials.caller(parts, query)
+    chain_ids = _chosen(parts, caller, query)
+    views = await _look_at_all(parts, caller, chain_ids, query)
+    return answered(request, views, ["dashboard"], lambda: dashboard_answer(views))
 
 
-async def _allocation(
-    parts: Parts, records: Sequence[PredicateRecord], caller: Caller | ServiceCaller, limit: int
-) -> AllocationAnswer:
-    vaults = await _vaults(parts, records, caller)
-    return allocation_answer(vaults, await parts.prices.of_chain(caller.chain_id), limit)
+def _chosen(parts: Parts, caller: AnyCaller, query: DashboardQuery) -> Sequence[ChainId]:
+    """Return the networks of a dashboard.
 
-
-async def _vaults(
-    parts: Parts, records: Sequence[PredicateRecord], caller: Caller | ServiceCaller
-) -> list[Vault]:
-    runtime = parts.runtime
-    reader = runtime.reader(caller.chain_id)
-    reservations = await runtime.registry.reserved_coins(
-        [record.predicate_id for record in records], _network_urls(caller, reader.network)
-    )
-    return await read_vaults(records, reservations, reader, runtime.settings.read_wait_seconds)
-
-
-def _network_urls(caller: Caller | ServiceCaller, network: Network) -> Sequence[str]:
-    """Return what a pending transaction must say to be on this caller's network.
-
-    Bako compares with the URL of the session. Who has none means the configured ones.
+    Raises:
+        ProblemError: 422, a height for networks that do not share their heights.
     """
-    if isinstance(caller, Caller) and caller.network_url:
-        return [caller.network_url]
-    return network.urls
+    if query.network is None:
+        return [caller.chain_id]
+    if query.network != "all":
+        return [int(query.network)]
+    if query.min_height:
+        detail = "min_height is a height of one network; name it by network."
+        raise ProblemError(422, "Invalid request", detail)
+    return parts.runtime.settings.chain_ids
+
+
+def _allocation(request: Request, view: View, limit: int) -> Response:
+    return answered(
+        request,
+        [view],
+        ["allocation", limit],
+        lambda: allocation_answer(view.vaults, view.pricing, limit),
+    )
+
+
+async def _look_at(
+    parts: Parts, caller: AnyCaller, predicate_id: UUID, query: ReadQuery
+) -> Sequence[View]:
+    async def find(*, anew: bool) -> Registered:
+        return await parts.registered.one(str(predicate_id), caller, anew=anew)
+
+    return await look(parts, caller, [caller.chain_id], query, find)
+
+
+async def _look_at_all(
+    parts: Parts, caller: AnyCaller, chain_ids: Sequence[ChainId], query: ReadQuery
+) -> Sequence[View]:
+    user_id = caller.user_id
+    if user_id is None:
+        raise ProblemError(422, "Invalid request", "A service caller must give userId.")
+
+    async def find(*, anew: bool) -> Registered:
+        return await parts.registered.of_user(user_id, caller, anew=anew)
+
+    return await look(parts, caller, chain_ids, query, find)

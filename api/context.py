@@ -12,11 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.internal.guard import Guard
 from api.prices import Prices
 from api.problems import ProblemError, unauthorized
+from api.registered import RegisteredPredicates
 from api.sessions import Authentication, Caller, ServiceCaller
 from api.streams.open_streams import OpenStreams
-from domain.ports import TaskPublisher
+from domain.ports import Demand, TaskPublisher
+from domain.values import MAX_BLOCK_HEIGHT
 from runtime.assembly import Runtime
 from runtime.scrape import Door, Scraper
+
+LONGEST_WAIT_SECONDS = 30.0
+"""As long as a node may itself wait for a height before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Parts:
     Attributes:
         runtime: cache, readers, registry.
         authentication: who is signed in.
+        registered: whose predicates there are, remembered for a moment.
         prices: what assets are worth.
         guard: lets service callers in.
         streams: the open streams of balances.
@@ -36,6 +42,7 @@ class Parts:
 
     runtime: Runtime
     authentication: Authentication
+    registered: RegisteredPredicates
     prices: Prices
     guard: Guard
     streams: OpenStreams
@@ -73,8 +80,32 @@ class ReadQuery(NoQuery):
         default=None,
         alias="userId",
         max_length=100,
-        description="For service callers: whose vaults, on /user/allocation.",
+        description="For service callers: whose vaults, on /user/… paths.",
     )
+    min_height: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_BLOCK_HEIGHT,
+        description="Balances that are true at this block or later.",
+    )
+    max_age: int | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Balances that were fetched at most so many seconds ago.",
+    )
+    wait: float | None = Field(
+        default=None,
+        ge=0,
+        le=LONGEST_WAIT_SECONDS,
+        allow_inf_nan=False,
+        description="How many seconds to wait for what is not there yet.",
+    )
+
+    @property
+    def demand(self) -> Demand:
+        """What each answer must meet."""
+        return Demand(self.min_height, None if self.max_age is None else self.max_age * 1000)
 
 
 _USERS_HEADERS = ("authorization", "signeraddress")

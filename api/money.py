@@ -8,6 +8,7 @@ tests compare with that code itself.
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 
 DEFAULT_UNITS = 8
 """Decimals of an asset that is on no list: Bako's default."""
@@ -40,6 +41,7 @@ def formatted(amount: int, units: int) -> str:
     return f"{whole}.{fraction[:keep].ljust(_MINIMUM_PRECISION, '0')}"
 
 
+@lru_cache(maxsize=16_384)
 def dollars(amount: int, units: int, price: float) -> float:
     """Return the worth of an amount at a price: a double, as JavaScript computes it."""
     return float(formatted(amount, units)) * price

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
 from api.pricing import Pricing, read_prices, read_units
-from cache.prices import QUOTES_LIFE_SECONDS
 from cache.quotes import Quotes
 from domain.errors import CacheUnavailableError
 from domain.values import ChainId
@@ -38,7 +36,7 @@ class OwnPrices(Protocol):
 
 
 class Prices:
-    """Prices for one process. While Redis is away the last known ones go on, ageing.
+    """Prices for one process. While Redis is away the last known ones go on.
 
     Args:
         source: Bako's; where it has no prices, or no assets, ours are taken.
@@ -60,7 +58,7 @@ class Prices:
                 await self._read()
             if chain_id not in self._by_chain:
                 self._by_chain[chain_id] = self._pricing(chain_id)
-            return replace(self._by_chain[chain_id], age_seconds=self._age())
+            return self._by_chain[chain_id]
 
     async def _read(self) -> None:
         try:
@@ -70,9 +68,10 @@ class Prices:
         except CacheUnavailableError:
             _log.warning("quotes_unavailable", known=len(self._quotes.prices))
             return
-        self._quotes = quotes
         self._read_at = time.monotonic()
-        self._by_chain.clear()
+        if quotes.version != self._quotes.version:
+            self._quotes = quotes
+            self._by_chain.clear()
 
     def _pricing(self, chain_id: ChainId) -> Pricing:
         by_id = self._quotes.asset_maps.get("assetsMapById")
@@ -80,14 +79,9 @@ class Prices:
             prices=read_prices(self._quotes.prices),
             units=read_units(self._quotes.asset_maps.get("fuelAssetsList"), chain_id),
             verified=frozenset(by_id if isinstance(by_id, dict) else ()),
+            as_of_ms=self._quotes.as_of_ms,
+            version=self._quotes.version,
         )
-
-    def _age(self) -> float | None:
-        left = self._quotes.expires_in_seconds
-        if left is None or self._read_at is None:
-            return None
-        since = time.monotonic() - self._read_at
-        return round(max(0.0, QUOTES_LIFE_SECONDS - left + since), 3)
 
 
 def _completed(quotes: Quotes, own: Quotes) -> Quotes:
@@ -96,5 +90,6 @@ def _completed(quotes: Quotes, own: Quotes) -> Quotes:
     return Quotes(
         prices=quotes.prices or own.prices,
         asset_maps=quotes.asset_maps or own.asset_maps,
-        expires_in_seconds=quotes.expires_in_seconds if has_prices else own.expires_in_seconds,
+        as_of_ms=quotes.as_of_ms if has_prices else own.as_of_ms,
+        version=f"{quotes.version}+{own.version}",
     )

@@ -25,13 +25,15 @@ class Pricing:
         prices: dollars for one whole unit, by asset; a price of 0 or none is unknown.
         units: decimals by asset.
         verified: assets on the list of verified ones; others with amount 1 are NFTs.
-        age_seconds: how old the quotes are; None: nobody knows.
+        as_of_ms: when the quotes were fetched; None: nobody knows.
+        version: the same for the same prices, decimals and list, in every process.
     """
 
     prices: Mapping[AssetId, float] = field(default_factory=dict)
     units: Mapping[AssetId, int] = field(default_factory=dict)
     verified: frozenset[AssetId] = frozenset()
-    age_seconds: float | None = None
+    as_of_ms: int | None = None
+    version: str = ""
 
     def worth(self, balance: Balance) -> float:
         """Return a balance in dollars; without a price 0, as Bako counts it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,7 +31,8 @@ class Freshness(Answer):
     """How far an answer can be trusted.
 
     ``stale`` balances are the last known ones and may be wrong, for the reason given;
-    ``missing`` means that nothing is known, which is not the same as an empty vault.
+    ``missing`` means that nothing is known, which is not the same as an empty vault. A moment
+    instead of an age: the same answer stays the same bytes until something changes.
     """
 
     state: Literal["fresh", "stale", "missing"]
@@ -38,8 +40,12 @@ class Freshness(Answer):
     block_height: int | None = Field(
         alias="blockHeight", description="The balances are true at this block or later."
     )
-    age_seconds: float | None = Field(alias="ageSeconds")
+    as_of: str | None = Field(alias="asOf", description="When the node told them: UTC, ISO 8601.")
     source: Literal["cache", "node", "database"]
+    unmet: Literal["pending", "refused"] | None = Field(
+        description="It is not what min_height or max_age demand: it is being fetched, or the "
+        "node has it not."
+    )
 
 
 class Worth(Answer):
@@ -66,7 +72,9 @@ class ReservedCoinsAnswer(Answer):
     unpriced_assets: list[str] = Field(
         alias="unpricedAssets", description="Held, but of unknown worth: counted as 0 above."
     )
-    quotes_age_seconds: float | None = Field(alias="quotesAgeSeconds")
+    quotes_as_of: str | None = Field(
+        alias="quotesAsOf", description="When the prices were fetched; null: nobody knows."
+    )
 
 
 class AllocationRow(Answer):
@@ -120,7 +128,9 @@ class AllocationAnswer(Answer):
     unpriced_assets: list[str] = Field(
         alias="unpricedAssets", description="Held, but of unknown worth: counted as 0 above."
     )
-    quotes_age_seconds: float | None = Field(alias="quotesAgeSeconds")
+    quotes_as_of: str | None = Field(
+        alias="quotesAsOf", description="When the prices were fetched; null: nobody knows."
+    )
 
 
 def asset_amounts(balances: tuple[Balance, ...]) -> list[AssetAmount]:
@@ -128,22 +138,37 @@ def asset_amounts(balances: tuple[Balance, ...]) -> list[AssetAmount]:
     return [AssetAmount(asset_id=b.asset_id, amount=to_hex(b.amount)) for b in balances]
 
 
+def moment(milliseconds: int | None) -> str | None:
+    """Return a moment as JavaScript writes it: ISO 8601, UTC, milliseconds."""
+    if milliseconds is None:
+        return None
+    seconds, rest = divmod(milliseconds, 1000)
+    try:
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # a foreign writer's timestamp may be anything
+        return None
+    return f"{text}.{rest:03d}Z"
+
+
 def freshness_of(served: Served) -> Freshness:
     """Return how far what was served can be trusted."""
     answer = served.answer
+    unmet = None if served.unmet is None else served.unmet.value
     if isinstance(answer, Missing):
         return Freshness(
             state="missing",
             reason="unknown",
             block_height=None,
-            age_seconds=None,
+            as_of=None,
             source=served.source.value,
+            unmet=unmet,
         )
     return Freshness(
         state="stale" if isinstance(answer, Stale) else "fresh",
         reason=answer.reason.value if isinstance(answer, Stale) else None,
         # 0 is how a snapshot says that the node gave no evidence of its height.
         block_height=answer.stored.snapshot.height or None,
-        age_seconds=round(max(answer.age_ms, 0) / 1000, 3),
+        as_of=moment(answer.stored.timestamp_ms),
         source=served.source.value,
+        unmet=unmet,
     )

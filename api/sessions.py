@@ -7,7 +7,7 @@ session is odd makes it none (401).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from api.problems import unauthorized
+from cache.sessions import Look
 from domain.errors import CacheUnavailableError
 from domain.values import ChainId, read_chain_id
 from registry.records import StoredSession
@@ -32,12 +33,14 @@ class Caller:
         user_address: his address, as his session has it.
         chain_id: which balances he sees.
         network_url: how Bako wrote the network; empty where it did not.
+        registry_version: of the registry when he was let in; None: nobody could tell.
     """
 
     user_id: str
     user_address: str
     chain_id: ChainId
     network_url: str
+    registry_version: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,12 @@ class ServiceCaller:
     Attributes:
         chain_id: which balances it wants.
         user_id: whose vaults, where the question is about a user.
+        registry_version: None: it is not looked up for services.
     """
 
     chain_id: ChainId
     user_id: str | None
+    registry_version: bytes | None = None
 
 
 class CachedSessions(Protocol):
@@ -60,8 +65,8 @@ class CachedSessions(Protocol):
         """Return the sessions that Redis has and that can be read, by token."""
         ...
 
-    async def get(self, token: str) -> Mapping[str, Any] | None:
-        """Return a session, None when Redis has none that can be read."""
+    async def look(self, token: str) -> Look:
+        """Return a session, if Redis has one that can be read, and the registry's version."""
         ...
 
 
@@ -111,26 +116,29 @@ class Authentication:
         Raises:
             RegistryUnavailableError: the database does not answer.
         """
-        stored = await self.stored.session(token)
-        return None if stored is None else _from_table(stored)
+        return _from_table(await self.stored.session(token))
 
     async def _find(self, token: str) -> Caller | None:
         try:
-            session = await self.cached.get(token)
+            look = await self.cached.look(token)
         except CacheUnavailableError:
             _log.warning("session_cache_unavailable")
-            session = None
-        if session is not None:
-            return _from_redis(session)
-        return await self.stored_caller(token)
+            return await self.stored_caller(token)
+        if look.session is not None:
+            caller = _from_redis(look.session)
+        else:
+            caller = await self.stored_caller(token)
+        return caller and replace(caller, registry_version=look.registry_version)
 
 
 def _same(expected: str, given: str) -> bool:
     return compare_digest(expected.encode(), given.encode("utf-8", "surrogateescape"))
 
 
-def _from_table(stored: StoredSession) -> Caller | None:
-    if stored.expires_at is None or stored.expires_at.replace(tzinfo=UTC) <= datetime.now(UTC):
+def _from_table(stored: StoredSession | None) -> Caller | None:
+    if stored is None or stored.expires_at is None:
+        return None
+    if stored.expires_at.replace(tzinfo=UTC) <= datetime.now(UTC):
         return None
     if stored.chain_id is None:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from api.allocation import Allocation, allocate
@@ -18,10 +18,12 @@ from api.representation import (
     Worth,
     asset_amounts,
     freshness_of,
+    moment,
 )
-from domain.ports import BalanceReader, Served, Source
+from domain.ports import NO_DEMAND, BalanceReader, Demand, Served, Source
 from domain.values import Address, Balance, Missing, Stale
 from registry.records import PredicateRecord, Reservation
+from registry.reserved import comparable_url
 
 _NOTHING_KNOWN = "No balances are known yet and no node has answered in time."
 
@@ -43,15 +45,29 @@ class Vault:
 
 async def read_vaults(
     records: Sequence[PredicateRecord],
-    reservations: Mapping[str, Reservation],
+    network_urls: Collection[str],
     reader: BalanceReader,
     wait_seconds: float,
+    demand: Demand = NO_DEMAND,
 ) -> list[Vault]:
-    """Read the balances of predicates, all in one go, in the order given."""
-    addresses = dict.fromkeys(r.address for r in records if r.address is not None)
-    served = await reader.read_many(list(addresses), wait_seconds=wait_seconds) if addresses else {}
+    """Read the balances of predicates, all in one go, in the order given.
+
+    Args:
+        records: the predicates.
+        network_urls: what pending transactions must say to be on this network.
+        reader: the balances of this network.
+        wait_seconds: how long to wait for what is not there yet.
+        demand: what each answer must meet.
+    """
+    addresses = list(dict.fromkeys(r.address for r in records if r.address is not None))
+    served = (
+        await reader.read_many(addresses, wait_seconds=wait_seconds, demand=demand)
+        if addresses
+        else {}
+    )
+    urls = {comparable_url(url) for url in network_urls}
     return [
-        Vault(record, _served(served, record.address), reservations[record.predicate_id])
+        Vault(record, _served(served, record.address), record.reservation(urls))
         for record in records
     ]
 
@@ -77,7 +93,7 @@ def reserved_coins_answer(vault: Vault, pricing: Pricing) -> ReservedCoinsAnswer
         freshness=freshness_of(vault.served),
         partial=vault.reservation.unreadable > 0,
         unpriced_assets=pricing.unpriced((*holdings.total, *holdings.reserved)),
-        quotes_age_seconds=pricing.age_seconds,
+        quotes_as_of=moment(pricing.as_of_ms),
     )
 
 
@@ -97,7 +113,7 @@ def allocation_answer(vaults: Sequence[Vault], pricing: Pricing, limit: int) -> 
     partial = len(known) < len(vaults) or any(v.reservation.unreadable for v in vaults)
     unpriced = pricing.unpriced(everything)
     return AllocationAnswer(
-        data=_rows(allocation),
+        data=allocation_rows(allocation),
         total_amount_in_usd=allocation.total,
         predicates=_ranked(vaults, allocation, spendable, pricing)[:limit],
         total_worth_in_usd=None if partial or unpriced else allocation.total,
@@ -105,7 +121,7 @@ def allocation_answer(vaults: Sequence[Vault], pricing: Pricing, limit: int) -> 
         missing_vaults=len(vaults) - len(known),
         stale_vaults=sum(isinstance(vault.served.answer, Stale) for vault in vaults),
         unpriced_assets=unpriced,
-        quotes_age_seconds=pricing.age_seconds,
+        quotes_as_of=moment(pricing.as_of_ms),
     )
 
 
@@ -135,7 +151,8 @@ def _worth(holdings: Holdings, vault: Vault, pricing: Pricing) -> Worth:
     )
 
 
-def _rows(allocation: Allocation) -> list[AllocationRow]:
+def allocation_rows(allocation: Allocation) -> list[AllocationRow]:
+    """Return the rows as Bako writes them."""
     return [
         AllocationRow(
             asset_id=share.asset_id,

@@ -19,7 +19,7 @@ from benchmarks.traffic import DAY, VAULTS_OF_A_USER, Traffic
 from cache.lives import Lives
 from cache.memory_hot import Look, MemoryHotSet
 from domain.networks import Network
-from domain.ports import Refilled, RefillOutcome, Served
+from domain.ports import NO_DEMAND, Demand, Refilled, RefillOutcome, Served
 from domain.refreshing import RefreshRules
 from domain.values import Address, Balance, BlockHeight, ChainId, Lane, Snapshot, StoredSnapshot
 from tasks.refreshing import refresh_worthiest
@@ -223,6 +223,7 @@ class Day:
         *,
         allow_stale: bool = False,
         wait_seconds: float | None = None,
+        demand: Demand = NO_DEMAND,
     ) -> Mapping[Address, Served]:
         """Nobody reads through the refresh run.
 

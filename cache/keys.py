@@ -20,6 +20,7 @@ bc:refresh:{c}                   hash    ours            hot life after the last
 bc:beat                          string  ours            a day after beat's last sign
 bc:changes                       stream  ours            keep life after the last change; bounded
 bc:counters                      hash    ours            30 days after the last count
+bc:registry                      string  ours            an hour after the last change told
 bc:epoch                         string  ours            7 days after the last new connection
 bc:audit:{c}                     string  ours            7 days after the last audit
 bc:kept                          hash    ours            7 days after the last run of the keeper
@@ -43,6 +44,7 @@ from domain.values import Address, ChainId
 
 EPOCH = "bc:epoch"
 CHANGES = "bc:changes"
+REGISTRY = "bc:registry"
 COUNTERS = "bc:counters"
 KEPT = "bc:kept"
 BEAT = "bc:beat"

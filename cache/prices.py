@@ -12,13 +12,10 @@ from typing import Any
 from redis.asyncio import Redis
 
 from cache.commands import Commands
-from cache.quotes import Quotes
+from cache.quotes import Quotes, version_of
 from domain.ports import PriceList
 
 OWN_QUOTES = "bc:quotes"
-QUOTES_LIFE_SECONDS = 2_400
-"""The life that Bako gives its quotes at each refresh; what is missing to it is their age."""
-
 _LIFE_SECONDS = 86_400
 
 
@@ -50,20 +47,22 @@ class PriceStore:
         return None if int(left_ms) < 0 else _LIFE_SECONDS - int(left_ms) / 1000
 
     async def read(self) -> Quotes:
-        """Return the kept prices; empty when there are none. Their age shows as Bako's does.
+        """Return the kept prices; empty when there are none.
 
         Raises:
             CacheUnavailableError: Redis does not answer.
         """
-        raw, left_ms = await self._commands.batch([("GET", OWN_QUOTES), ("PTTL", OWN_QUOTES)])
+        raw, ends_ms = await self._commands.batch(
+            [("GET", OWN_QUOTES), ("PEXPIRETIME", OWN_QUOTES)]
+        )
         if not isinstance(raw, bytes):
             return Quotes()
         kept = json.loads(raw)
-        age = _LIFE_SECONDS - int(left_ms) / 1000
         return Quotes(
             prices=kept["prices"],
             asset_maps=_asset_maps(kept["assets"]),
-            expires_in_seconds=QUOTES_LIFE_SECONDS - age,
+            as_of_ms=int(ends_ms) - _LIFE_SECONDS * 1000,
+            version=version_of(raw, str(ends_ms).encode()),
         )
 
 

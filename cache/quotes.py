@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from cache.commands import Commands
 from cache.keys import ASSET_MAPS, QUOTES
 
+QUOTES_LIFE_SECONDS = 2_400
+"""The life that Bako gives its quotes at each refresh; its end tells when that was."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """What Bako knows about the worth of assets.
+    """What is known about the worth of assets.
 
     Attributes:
         prices: asset id to dollars for one whole unit, as a decimal text; no entry: unknown.
         asset_maps: the JSON of ``assets:maps`` (``fuelAssetsList``, ``assetsMapById``, …); empty
             when it is absent or unreadable.
-        expires_in_seconds: when Bako's prices end; None when there are none or they do not end.
-            Bako sets 2400 s at each refresh, so that what is missing to that is their age.
+        as_of_ms: when the prices were fetched, by Redis's clock; None when there are none or
+            nobody can tell.
+        version: the same for the same content, in every process.
     """
 
     prices: Mapping[str, str] = field(default_factory=dict)
     asset_maps: Mapping[str, Any] = field(default_factory=dict)
-    expires_in_seconds: float | None = None
+    as_of_ms: int | None = None
+    version: str = field(default="", compare=False)
 
 
 class QuoteStore:
@@ -36,6 +41,7 @@ class QuoteStore:
 
     def __init__(self, client: Redis) -> None:
         self._commands = Commands(client)
+        self._assets: tuple[bytes, Mapping[str, Any]] = (b"", {})
 
     async def read(self) -> Quotes:
         """Return prices and assets; what is absent or damaged is empty, never a guess.
@@ -43,24 +49,40 @@ class QuoteStore:
         Raises:
             CacheUnavailableError: Redis does not answer.
         """
-        prices, assets, left_ms = await self._commands.batch(
-            [("HGETALL", QUOTES), ("GET", ASSET_MAPS), ("PTTL", QUOTES)]
+        prices, assets, ends_ms = await self._commands.batch(
+            [("HGETALL", QUOTES), ("GET", ASSET_MAPS), ("PEXPIRETIME", QUOTES)]
         )
-        return Quotes(_texts(prices), _object(assets), left_ms / 1000 if left_ms >= 0 else None)
+        fields = sorted(prices.items()) if isinstance(prices, dict) else []
+        raw = assets if isinstance(assets, bytes) else b""
+        as_of_ms = ends_ms - QUOTES_LIFE_SECONDS * 1000 if fields and ends_ms >= 0 else None
+        return Quotes(
+            prices={_text(name): _text(value) for name, value in fields},
+            asset_maps=self._parsed(raw),
+            as_of_ms=as_of_ms,
+            version=version_of(repr(fields).encode(), raw, str(as_of_ms).encode()),
+        )
+
+    def _parsed(self, raw: bytes) -> Mapping[str, Any]:
+        """Parse the list of assets, which is long and seldom another one than before."""
+        if raw != self._assets[0]:
+            self._assets = (raw, _object(raw))
+        return self._assets[1]
 
 
-def _texts(fields: Any) -> dict[str, str]:
-    if not isinstance(fields, dict):
-        return {}
-    return {
-        name.decode("utf-8", "replace"): value.decode("utf-8", "replace")
-        for name, value in fields.items()
-    }
+def version_of(*parts: bytes) -> str:
+    """Return a short name for a content: the same for the same one, in every process."""
+    found = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        found.update(len(part).to_bytes(8, "big"))
+        found.update(part)
+    return found.hexdigest()
 
 
-def _object(raw: Any) -> dict[str, Any]:
-    if raw is None or isinstance(raw, ResponseError):
-        return {}
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _object(raw: bytes) -> dict[str, Any]:
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):

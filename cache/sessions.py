@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 
 from cache.commands import Commands
-from cache.keys import session
+from cache.keys import REGISTRY, session
 
 _LONGEST_TOKEN = 8_192
 """Tokens are login signatures; what is longer is none, and must not become a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a session found.
+
+    Attributes:
+        session: as Bako stored it; None when there is none or it is unreadable.
+        raw: its bytes; the same bytes are the same session.
+        registry_version: of the registry at that moment (see `cache.registry_version`).
+    """
+
+    session: Mapping[str, Any] | None
+    raw: bytes | None
+    registry_version: bytes
 
 
 class SessionStore:
@@ -30,7 +46,18 @@ class SessionStore:
         Raises:
             CacheUnavailableError: Redis does not answer; that is not the same as no session.
         """
-        return (await self.get_many([token])).get(token)
+        return (await self.look(token)).session
+
+    async def look(self, token: str) -> Look:
+        """Return the session and, by the same command, the registry's version.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer; that is not the same as no session.
+        """
+        names = [session(token)] if 0 < len(token) <= _LONGEST_TOKEN else []
+        version, *raws = await self._commands.get_many([REGISTRY, *names])
+        raw = raws[0] if raws else None
+        return Look(_parse(raw), raw, version or b"")
 
     async def get_many(self, tokens: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """Return the sessions that there are, by token, in one round trip.

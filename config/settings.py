@@ -226,6 +226,14 @@ class Settings(BaseSettings):
         "known alone.",
     )
 
+    registry_cache_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        le=60,
+        description="How long a reading process remembers whose predicates there are and what is "
+        "pending on them; 0: it asks the database at every read.",
+    )
+
     api_host: str = Field(default="127.0.0.1", description="Where the read API listens.")
     api_port: int = Field(default=8080, ge=0, le=65_535, description="Its port; 0: a free one.")
     cors_allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -21,6 +21,7 @@ from domain.values import (
     BlockHeight,
     ChainId,
     Lane,
+    Missing,
     ReadAnswer,
     Snapshot,
     StoredSnapshot,
@@ -244,11 +245,50 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What a reader needs of each answer, beyond what the law promises everybody.
+
+    Attributes:
+        min_height: balances that are true at this block or later: a caller who knows the height
+            of his own transaction reads his own write.
+        max_age_ms: balances that were published at most so long ago; None: whatever is fresh.
+    """
+
+    min_height: BlockHeight = 0
+    max_age_ms: int | None = None
+
+    def is_met(self, answer: ReadAnswer, *, refilled: bool = False) -> bool:
+        """Tell whether an answer satisfies it; what this very read has fetched is young enough."""
+        if isinstance(answer, Missing):
+            return self == NO_DEMAND
+        if answer.stored.snapshot.height < self.min_height:
+            return False
+        return refilled or self.max_age_ms is None or answer.age_ms <= self.max_age_ms
+
+
+NO_DEMAND = Demand()
+
+
+class Unmet(StrEnum):
+    """Why an answer is not what its reader demanded."""
+
+    PENDING = "pending"  # it is being fetched: come again
+    REFUSED = "refused"  # the node was asked, and has it not, or does not answer
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
-    """What a reader gets: the answer and where it came from."""
+    """What a reader gets.
+
+    Attributes:
+        answer: what is known.
+        source: where it came from.
+        unmet: why it is not what was demanded; None: it is.
+    """
 
     answer: ReadAnswer
     source: Source
+    unmet: Unmet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +324,14 @@ class BalanceReader(Protocol):
         *,
         allow_stale: bool = False,
         wait_seconds: float | None = None,
+        demand: Demand = NO_DEMAND,
     ) -> Mapping[Address, Served]:
         """Answer from the cache; fetch what is not fresh, at the latest until `wait_seconds`.
 
-        With `allow_stale` what is stale is served at once, without waiting. After the wait a
-        stale answer is served, marked, and an unknown one is `Missing`. When the cache is away
+        What is fresh and not what is demanded is fetched too. With `allow_stale` what is stale is
+        served at once, without waiting. After the wait a stale answer is served, marked, an
+        unknown one is `Missing`, and one that does not meet the demand says so (`unmet`); the
+        fetch goes on, also when there was no time to wait for it at all. When the cache is away
         the node is asked directly, bounded. Never raises for a node or a cache that fails.
         """
         ...

@@ -22,9 +22,11 @@ from domain.errors import (
 from domain.measures import Measures, NoMeasures
 from domain.networks import Network
 from domain.ports import (
+    NO_DEMAND,
     BalanceCache,
     BalanceProvider,
     Busy,
+    Demand,
     LastKnown,
     Refilled,
     RefillOutcome,
@@ -102,26 +104,42 @@ class CachedProvider:
         *,
         allow_stale: bool = False,
         wait_seconds: float | None = None,
+        demand: Demand = NO_DEMAND,
     ) -> Mapping[Address, Served]:
         """Answer from the cache; fetch what is not fresh (see `domain.ports.BalanceReader`)."""
         wait = self._wait if wait_seconds is None else wait_seconds
-        reads = await self._read(addresses, allow_stale=allow_stale, wait_seconds=wait)
-        return reads.served
+        reads = await self._read(
+            addresses, allow_stale=allow_stale, wait_seconds=wait, demand=demand
+        )
+        return reads.outcome()
 
     async def _read(
-        self, addresses: Sequence[Address], *, allow_stale: bool, wait_seconds: float
+        self,
+        addresses: Sequence[Address],
+        *,
+        allow_stale: bool,
+        wait_seconds: float,
+        demand: Demand = NO_DEMAND,
     ) -> Reads:
-        reads = await self._read_unmeasured(addresses, allow_stale, wait_seconds)
+        reads = await self._read_unmeasured(addresses, allow_stale, wait_seconds, demand)
         self._measures.served(self.network.chain_id, reads.served.values())
         return reads
 
     async def _read_unmeasured(
-        self, addresses: Sequence[Address], allow_stale: bool, wait_seconds: float
+        self,
+        addresses: Sequence[Address],
+        allow_stale: bool,
+        wait_seconds: float,
+        demand: Demand,
     ) -> Reads:
-        reads = Reads(addresses, deadline=asyncio.get_running_loop().time() + wait_seconds)
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        reads = Reads(addresses, deadline=deadline, demand=demand)
         if not self._enabled:
             answers = await self._provider.fetch_many(
-                reads.wanted, lane=Lane.READ, deadline_seconds=wait_seconds
+                reads.wanted,
+                required_height=demand.min_height,
+                lane=Lane.READ,
+                deadline_seconds=wait_seconds,
             )
             reads.take_from_node(answers)
             return reads
@@ -131,10 +149,15 @@ class CachedProvider:
             lost = await self._restore(reads)
             behind = [*lost, *reads.content_with(allow_stale=allow_stale)]
             self._behind.start(reads.versions(behind))
-            while reads.wanted and reads.seconds_left() > 0:
+            begun = False
+            # Begun even by a reader who has no time: the next one finds it.
+            while reads.wanted and (reads.seconds_left() > 0 or not begun):
+                begun = True
                 await self._refill_and_look(reads)
         except CacheUnavailableError:
-            answers = await self._direct.fetch(reads.wanted, reads.seconds_left())
+            answers = await self._direct.fetch(
+                reads.wanted, reads.seconds_left(), demand.min_height
+            )
             reads.take_from_node(answers)
             await self._restore(reads)
         return reads
@@ -171,7 +194,12 @@ class CachedProvider:
     async def _refill_in_time(self, reads: Reads) -> Mapping[Address, RefillOutcome] | None:
         """Refill until the reader's time is over; the refill itself goes on for the next one."""
         seen = reads.versions(reads.wanted)
-        refill = self._refiller.refill(reads.wanted, lane=Lane.READ, seen=seen)
+        refill = self._refiller.refill(
+            reads.wanted,
+            lane=Lane.READ,
+            required_height=reads.demand.min_height,
+            seen=seen,
+        )
         task = self._work.start(refill)
         await asyncio.wait({task}, timeout=reads.seconds_left())
         return task.result() if task.done() else None

@@ -8,7 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from domain.errors import NodeBehindError, ProviderError, TransientProviderError
-from domain.ports import Refilled, RefillFailed, RefillOutcome, Served, Source
+from domain.ports import (
+    NO_DEMAND,
+    Demand,
+    Refilled,
+    RefillFailed,
+    RefillOutcome,
+    Served,
+    Source,
+    Unmet,
+)
 from domain.values import (
     Address,
     Fresh,
@@ -30,8 +39,11 @@ class Reads:
         failures: why a predicate is not fresh.
     """
 
-    def __init__(self, addresses: Sequence[Address], *, deadline: float) -> None:
+    def __init__(
+        self, addresses: Sequence[Address], *, deadline: float, demand: Demand = NO_DEMAND
+    ) -> None:
         self._deadline = deadline
+        self.demand = demand
         self.wanted = list(dict.fromkeys(addresses))
         self.served: dict[Address, Served] = {
             address: Served(Missing(), Source.CACHE) for address in self.wanted
@@ -59,10 +71,29 @@ class Reads:
             self.served[address] = Served(answer, source)
             if isinstance(answer, Missing) and address in self._restored:
                 self.served[address] = self._restored[address]
-        self.wanted = [address for address in self.wanted if not self._is_fresh(address)]
+        self.wanted = [address for address in self.wanted if not self._is_done(address)]
 
     def _is_fresh(self, address: Address) -> bool:
         return isinstance(self.served[address].answer, Fresh)
+
+    def _is_done(self, address: Address) -> bool:
+        """Tell whether asking the node (again) could bring the reader anything."""
+        if not self._is_fresh(address):
+            return False
+        return address in self._refilled or self.demand.is_met(self.served[address].answer)
+
+    def outcome(self) -> dict[Address, Served]:
+        """Return what the reader gets, with what is not as he demanded marked."""
+        if self.demand == NO_DEMAND:
+            return self.served
+        return {address: self._marked(address, served) for address, served in self.served.items()}
+
+    def _marked(self, address: Address, served: Served) -> Served:
+        refilled = address in self._refilled or served.source is Source.NODE
+        if self.demand.is_met(served.answer, refilled=refilled):
+            return served
+        was_refused = address in self._refilled or address in self.failures
+        return replace(served, unmet=Unmet.REFUSED if was_refused else Unmet.PENDING)
 
     def content_with(self, *, allow_stale: bool) -> list[Address]:
         """Stop wanting what the reader takes as it is; return what to refresh behind it."""
@@ -94,7 +125,7 @@ class Reads:
             age_ms = max(0, int(now_ms - stored.timestamp_ms))
             answer = Stale(stored, age_ms, StaleReason.RESTORED)
             self.served[address] = self._restored[address] = Served(answer, Source.DATABASE)
-            if age_ms <= keep_seconds * 1000:
+            if age_ms <= keep_seconds * 1000 and self.demand.is_met(answer):
                 lost.append(address)
         self.wanted = [address for address in self.wanted if address not in lost]
         return lost
@@ -108,7 +139,7 @@ class Reads:
     def take_failures(self, outcomes: Mapping[Address, RefillOutcome]) -> None:
         """Take the failures of a refill: this reader does not try again."""
         for address, outcome in outcomes.items():
-            if isinstance(outcome, RefillFailed) and not self._is_fresh(address):
+            if isinstance(outcome, RefillFailed) and not self._is_done(address):
                 self._take_failure(address, outcome)
 
     def _take_failure(self, address: Address, outcome: RefillFailed) -> None:

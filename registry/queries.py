@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, exists, or_, select, union
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+    true,
+    union,
+)
 
 from registry.models import Predicate, Transaction, User, UserToken, predicate_members
 from registry.reserved import PENDING_STATUSES
@@ -18,20 +30,52 @@ _COLUMNS = (
     Predicate.predicate_address,
     Predicate.configurable,
     Predicate.workspace_id,
+    Predicate.updated_at,
 )
+_DRAFT = (Transaction.id.label("transaction_id"), Transaction.network, Transaction.tx_data)
+_AS_MADE = (Transaction.created_at, Transaction.id)
+"""The order of drafts: the sums of an answer and its list of coins follow it."""
 
 
-def _predicates_of_user() -> Statement:
-    """All predicates of a user but deleted ones (inactive ones included).
-
-    Owned or signed for: a union, because an OR over two tables uses no index.
-    """
+def _ids_of_user() -> CompoundSelect[str]:
+    """Owned or signed for: a union, because an OR over two tables uses no index."""
     user_id: BindParameter[str] = bindparam("user_id")
     owned = select(Predicate.id).where(Predicate.owner_id == user_id)
     signed = select(predicate_members.c.predicate_id).where(predicate_members.c.user_id == user_id)
-    ids = union(owned, signed).subquery()
+    return union(owned, signed)
+
+
+def _predicates_of_user() -> Statement:
+    """All predicates of a user but deleted ones (inactive ones included)."""
+    ids = _ids_of_user().subquery()
     return (
         select(*_COLUMNS).join(ids, Predicate.id == ids.c.id).where(Predicate.deleted_at.is_(None))
+    )
+
+
+def _is_pending() -> ColumnElement[bool]:
+    """The pending transactions of a predicate.
+
+    The network is compared by the caller: Bako compares URLs after a replacement, which no
+    index can serve, and a vault has few pending transactions.
+    """
+    return and_(
+        Transaction.predicate_id == Predicate.id,
+        Transaction.status.in_(PENDING_STATUSES),
+        Transaction.deleted_at.is_(None),
+    )
+
+
+def _page_of_user() -> Statement:
+    ids = _ids_of_user().subquery()
+    return (
+        select(User.settings, *_COLUMNS, *_DRAFT)
+        .select_from(User)
+        .outerjoin(ids, true())
+        .outerjoin(Predicate, and_(Predicate.id == ids.c.id, Predicate.deleted_at.is_(None)))
+        .outerjoin(Transaction, _is_pending())
+        .where(User.id == bindparam("user_id"), User.deleted_at.is_(None))
+        .order_by(Predicate.id, *_AS_MADE)
     )
 
 
@@ -43,8 +87,12 @@ NEWEST_FIRST = _predicates_of_user().order_by(
 )
 """A user's predicates in the order of a warm-up: what changed last is looked at first."""
 
-BY_ID = _predicates_of_user().order_by(Predicate.id)
-"""The same in the order of an allocation: floats are summed in it, so it shows in an answer."""
+PAGE_OF_USER = _page_of_user()
+"""A user's settings, his predicates and their pending drafts: all that his page needs.
+
+One row for each draft, and one for a predicate without any; a user without predicates is one row
+too. By ascending id, the order of an allocation: floats are summed in it, so it shows in an answer.
+"""
 
 USER_SETTINGS = select(User.id, User.settings).where(
     User.id == bindparam("user_id"), User.deleted_at.is_(None)
@@ -53,36 +101,26 @@ USER_SETTINGS = select(User.id, User.settings).where(
 
 
 def predicate_and_relation(predicate_id: str, user_id: str) -> Statement:
-    """One predicate, and whether this user owns it or is a member."""
+    """One predicate with its pending drafts, and whether this user owns it or is a member."""
     is_member = exists().where(
         predicate_members.c.user_id == user_id,
         predicate_members.c.predicate_id == predicate_id,
     )
-    return select(*_COLUMNS, or_(Predicate.owner_id == user_id, is_member).label("is_his")).where(
-        Predicate.id == predicate_id, Predicate.deleted_at.is_(None)
-    )
+    is_his = or_(Predicate.owner_id == user_id, is_member).label("is_his")
+    return _one_predicate(predicate_id, is_his)
 
 
 def predicate_by_id(predicate_id: str) -> Statement:
-    """One predicate, whoever's it is."""
-    return select(*_COLUMNS).where(Predicate.id == predicate_id, Predicate.deleted_at.is_(None))
+    """One predicate with its pending drafts, whoever's it is."""
+    return _one_predicate(predicate_id)
 
 
-def pending_drafts(predicate_ids: Collection[str]) -> Statement:
-    """Drafts of pending transactions.
-
-    The network is compared by the caller: Bako compares URLs after a replacement, which no
-    index can serve, and a vault has few pending transactions.
-    """
+def _one_predicate(predicate_id: str, *more: ColumnElement[Any]) -> Statement:
     return (
-        select(Transaction.predicate_id, Transaction.id, Transaction.network, Transaction.tx_data)
-        .where(
-            Transaction.predicate_id.in_(predicate_ids),
-            Transaction.status.in_(PENDING_STATUSES),
-            Transaction.deleted_at.is_(None),
-        )
-        # As they were made: the sums of an answer and its list of coins follow this order.
-        .order_by(Transaction.created_at, Transaction.id)
+        select(*_COLUMNS, *_DRAFT, *more)
+        .outerjoin(Transaction, _is_pending())
+        .where(Predicate.id == predicate_id, Predicate.deleted_at.is_(None))
+        .order_by(*_AS_MADE)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,8 +32,21 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingDraft:
+    """One pending transaction of a predicate.
+
+    Attributes:
+        network_url: where it is to be sent, as Bako compares URLs; None when the row does not say.
+        coins: what it will spend; None when nobody could read the draft.
+    """
+
+    network_url: str | None
+    coins: ReservedCoins | None
+
+
+@dataclass(frozen=True, slots=True)
 class PredicateRecord:
-    """One predicate as its owner sees it.
+    """One predicate as its owner sees it, with what is pending on it.
 
     Attributes:
         predicate_id: its uuid.
@@ -43,6 +57,8 @@ class PredicateRecord:
         members: signers of the vault, 0 where a connector signs.
         minimum_signers: how many of them must sign.
         workspace_id: where it belongs; None: nowhere.
+        updated_at: when its row was last changed, UTC without a zone; None: nobody noted it.
+        drafts: its pending transactions, on every network.
     """
 
     predicate_id: str
@@ -51,7 +67,26 @@ class PredicateRecord:
     address: Address | None
     members: int
     minimum_signers: int
+    updated_at: datetime | None
     workspace_id: str | None = None
+    drafts: tuple[PendingDraft, ...] = ()
+
+    def reservation(self, network_urls: Collection[str]) -> Reservation:
+        """Return what its pending transactions will spend on the network of these URLs.
+
+        Args:
+            network_urls: as Bako compares them (`registry.reserved.comparable_url`).
+        """
+        reservation = Reservation()
+        for draft in self.drafts:
+            if draft.network_url not in network_urls:
+                continue
+            if draft.coins is None:
+                reservation.unreadable += 1
+                continue
+            for asset_id, amount in draft.coins.items():
+                reservation.coins[asset_id] = reservation.coins.get(asset_id, 0) + amount
+        return reservation
 
 
 @dataclass(frozen=True, slots=True)

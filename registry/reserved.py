@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Any
 
 from domain.errors import InvalidValueError
@@ -27,10 +26,10 @@ def comparable_url(url: str) -> str:
     return _USERINFO.sub("https://", url)
 
 
-def is_on_network(network: Any, urls: Collection[str]) -> bool:
-    """Tell whether a transaction's network is one of these comparable URLs."""
+def network_url_of(network: Any) -> str | None:
+    """Return the comparable URL of a transaction's network, None when it names none."""
     url = network.get("url") if isinstance(network, dict) else None
-    return isinstance(url, str) and comparable_url(url) in urls
+    return comparable_url(url) if isinstance(url, str) else None
 
 
 def reserved_by(draft: Any) -> ReservedCoins:

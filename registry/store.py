@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +23,8 @@ from domain.values import Address, checksum_address, parse_address, read_chain_i
 from registry import migrate, queries
 from registry.engine import database_errors, open_engine
 from registry.follower import DurableCursors
-from registry.records import PredicateRecord, Reservation, StoredSession, signers, signs_for
-from registry.reserved import comparable_url, is_on_network, reserved_by
+from registry.records import PendingDraft, PredicateRecord, StoredSession, signers, signs_for
+from registry.reserved import network_url_of, reserved_by
 from registry.snapshots import DurableSnapshots
 
 _MOST_PARAMETERS = 10_000
@@ -112,13 +113,22 @@ class Registry:
         return list(dict.fromkeys(address for address in parsed if address is not None))
 
     async def predicates_of_user(self, user_id: str) -> Sequence[PredicateRecord]:
-        """Return the predicates that a user's allocation is summed over, by ascending id.
+        """Return a user's predicates with what is pending on them, by ascending id: one query.
+
+        Those that his allocation is summed over: not deleted, not put out of his sight.
 
         Raises:
             UnknownUserError: there is no such user.
         """
-        rows = await self._rows_of_user(user_id, queries.BY_ID)
-        return [self._record(row) for row in rows]
+        known_as = _canonical(user_id)
+        rows = (
+            [] if known_as is None else await self._all(queries.PAGE_OF_USER, {"user_id": known_as})
+        )
+        if not rows:
+            raise UnknownUserError(user_id)
+        hidden = _hidden(rows[0].settings)
+        his = (row for row in rows if row.id is not None)
+        return self._records([r for r in his if not _is_among(r.predicate_address, hidden)])
 
     async def predicate(self, predicate_id: str) -> PredicateRecord:
         """Return one predicate, whoever's it is: for callers who may see all.
@@ -132,7 +142,7 @@ class Registry:
         rows = await self._all(queries.predicate_by_id(known_as))
         if not rows:
             raise UnknownPredicateError(predicate_id)
-        return self._record(rows[0])
+        return self._records(rows)[0]
 
     async def predicate_of_user(
         self, predicate_id: str, user_id: str, user_address: str
@@ -150,21 +160,7 @@ class Registry:
         rows = await self._all(queries.predicate_and_relation(known_as, reader))
         if not rows or not (rows[0].is_his or signs_for(user_address, rows[0].configurable)):
             raise UnknownPredicateError(predicate_id)
-        return self._record(rows[0])
-
-    async def reserved_coins(
-        self, predicate_ids: Collection[str], network_urls: Collection[str]
-    ) -> Mapping[str, Reservation]:
-        """Return what pending transactions on these networks will spend, by predicate id.
-
-        Every predicate id is a key of the answer. URLs are compared as Bako compares them.
-        """
-        reservations = {predicate_id: Reservation() for predicate_id in predicate_ids}
-        urls = {comparable_url(url) for url in network_urls}
-        for row in await self._in_portions(queries.pending_drafts, predicate_ids):
-            if is_on_network(row.network, urls):
-                _reserve(reservations[row.predicate_id], row)
-        return reservations
+        return self._records(rows)[0]
 
     async def session(self, token: str) -> StoredSession | None:
         """Return the login that a token belongs to, if the table has it."""
@@ -222,7 +218,12 @@ class Registry:
         hidden = set() if hidden_too else _hidden(user.settings)
         return [row for row in rows if not hidden or not _is_among(row.predicate_address, hidden)]
 
-    def _record(self, row: Row[*tuple[Any, ...]]) -> PredicateRecord:
+    def _records(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[PredicateRecord]:
+        """Put the rows of each predicate together: one for each of its drafts."""
+        return [self._record(list(its)) for _, its in groupby(rows, key=attrgetter("id"))]
+
+    def _record(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> PredicateRecord:
+        row = rows[0]
         members, minimum = signers(row.configurable)
         return PredicateRecord(
             predicate_id=row.id,
@@ -232,6 +233,8 @@ class Registry:
             members=members,
             minimum_signers=minimum,
             workspace_id=row.workspace_id,
+            updated_at=row.updated_at,
+            drafts=tuple(_draft(row) for row in rows if row.transaction_id is not None),
         )
 
     def _parsed(self, stored_address: str) -> Address | None:
@@ -242,10 +245,12 @@ class Registry:
             _log.warning("predicate_address_unreadable", stored_address=stored_address[:80])
             return None
 
-    async def _all(self, statement: queries.Statement) -> Sequence[Row[*tuple[Any, ...]]]:
+    async def _all(
+        self, statement: queries.Statement, values: Mapping[str, str] | None = None
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
         with database_errors():
             async with self._reading.connect() as connection:
-                return (await connection.execute(statement)).all()
+                return (await connection.execute(statement, values)).all()
 
     async def _in_portions(
         self, statement: Callable[[Collection[str]], queries.Statement], values: Iterable[str]
@@ -257,15 +262,13 @@ class Registry:
         return rows
 
 
-def _reserve(reservation: Reservation, row: Row[*tuple[Any, ...]]) -> None:
+def _draft(row: Row[*tuple[Any, ...]]) -> PendingDraft:
     try:
         coins = reserved_by(row.tx_data)
     except InvalidValueError as error:
-        reservation.unreadable += 1
-        _log.warning("pending_draft_unreadable", transaction_id=row.id, why=str(error))
-        return
-    for asset_id, amount in coins.items():
-        reservation.coins[asset_id] = reservation.coins.get(asset_id, 0) + amount
+        coins = None
+        _log.warning("pending_draft_unreadable", transaction_id=row.transaction_id, why=str(error))
+    return PendingDraft(network_url_of(row.network), coins)
 
 
 def _hidden(settings: object) -> set[str]:
@@ -275,6 +278,8 @@ def _hidden(settings: object) -> set[str]:
 
 
 def _is_among(stored_address: str, addresses: Collection[str]) -> bool:
+    if not addresses:
+        return False
     if stored_address.lower() in addresses:
         return True
     try:

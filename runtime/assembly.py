@@ -18,6 +18,7 @@ from cache.heartbeat import Heartbeat
 from cache.keeper import Keeper
 from cache.prices import PriceStore
 from cache.quotes import QuoteStore
+from cache.registry_version import RegistryVersion
 from cache.sampling import AuditSample
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
@@ -56,6 +57,7 @@ class Runtime:
         settings: what the operator decided.
         cache: the coherent store.
         registry: whose predicates there are.
+        registry_version: tells processes that the registry has changed.
         sessions: Bako's sessions in Redis.
         quotes: Bako's prices and assets in Redis.
         administration: what operators ask of the whole key space.
@@ -80,6 +82,7 @@ class Runtime:
     settings: Settings
     cache: RedisBalanceCache
     registry: Registry
+    registry_version: RegistryVersion
     sessions: SessionStore
     quotes: QuoteStore
     administration: Administration
@@ -154,6 +157,7 @@ class Runtime:
             settings=settings,
             cache=cache,
             registry=registry,
+            registry_version=RegistryVersion(client),
             sessions=SessionStore(client),
             quotes=QuoteStore(client),
             administration=Administration(client),

@@ -130,6 +130,13 @@ class World:
         )
 
 
+def seconds_since(moment: str) -> float:
+    """Return how long ago a moment of an answer was; a second of the clocks' difference is none."""
+    passed = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    assert passed > -1
+    return passed
+
+
 def settings_for(redis_url: str, database_url: str, node_url: str, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "REDIS_URL": redis_url,

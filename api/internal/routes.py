@@ -152,6 +152,13 @@ async def reset_metrics(parts: PartsDependency, _: _NoQuery) -> Message:
     return Message(message="Cache metrics reset")
 
 
+@router.post("/registry/changed")
+async def registry_changed(parts: PartsDependency, _: _NoQuery) -> Message:
+    """Have every process ask the database again whose vaults there are and what is pending."""
+    await parts.runtime.registry_version.changed()
+    return Message(message="The registry is asked again")
+
+
 @router.post("/events/transaction", status_code=202)
 async def transaction(event: TransactionEvent, parts: PartsDependency, _: _NoQuery) -> Done:
     """Take a confirmed transaction: every vault that it touches is invalidated at its height."""

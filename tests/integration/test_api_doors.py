@@ -26,6 +26,7 @@ READ_PATHS = [
         "/predicate/{}/reserved-coins",
         "/predicate/{}/allocation",
         "/user/allocation",
+        "/user/dashboard",
     )
 ]
 INTERNAL = [
@@ -37,6 +38,7 @@ INTERNAL = [
     ("POST", "/internal/cache/warmup"),
     ("POST", "/internal/warmup-user"),
     ("POST", "/internal/cache/metrics/reset"),
+    ("POST", "/internal/registry/changed"),
     ("POST", "/internal/events/transaction"),
     ("GET", "/internal/cache/stats"),
     ("GET", "/internal/cache-stats"),
@@ -66,7 +68,9 @@ async def world(
 
 
 def _amount(body: dict[str, Any]) -> str:
-    """Return what the caller has of the one asset, in either form of answer."""
+    """Return what the caller has of the one asset, in each form of answer."""
+    if "vaults" in body:
+        [body] = body["vaults"]
     rows = body["currentBalance"] if "currentBalance" in body else body["data"]
     return str(rows[0]["amount"])
 

@@ -49,6 +49,8 @@ async def test_generated_input_meets_no_500_and_no_answer_off_its_description(
         await world.database.add_predicate(user, predicate_address=address)
         world.give(address, {ETH: 5})
         session = await world.sign_in(user)
+        # A vault that nobody knows is a 503 to a caller without time to wait.
+        assert (await world.get("/user/dashboard", session)).status_code == 200
         async with served(world) as url:
             report = await asyncio.to_thread(_fuzz, url, session | {"X-API-Key": KEY}, tmp_path)
 

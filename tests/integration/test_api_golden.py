@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -228,7 +229,7 @@ def _vault_answer(case: dict[str, Any]) -> dict[str, Any]:
     )
     stored = StoredSnapshot(Snapshot("0x", case["chainId"], balances), 0, 1)
     vault = Vault(
-        PredicateRecord("id", "vault", "0x", "0x", 1, 1),
+        PredicateRecord("id", "vault", "0x", "0x", 1, 1, datetime(2026, 1, 1, tzinfo=UTC)),
         Served(Fresh(stored, 0), Source.CACHE),
         reservation,
     )

@@ -56,8 +56,13 @@ async def test_prices_and_assets_are_read_together(client: Redis) -> None:
 
     assert quotes.prices == {asset(1): "3123.45"}
     assert quotes.asset_maps == maps
-    assert quotes.expires_in_seconds is not None
-    assert 2_390 < quotes.expires_in_seconds <= 2_400
+    assert quotes.as_of_ms is not None
+    seconds, microseconds = await client.time()
+    assert 0 <= seconds * 1000 + microseconds / 1000 - quotes.as_of_ms < 10_000
+    again = await QuoteStore(client).read()
+    assert again.version == quotes.version
+    await client.hset("quotes", asset(1), "3123.46")
+    assert (await QuoteStore(client).read()).version != quotes.version
 
 
 async def test_without_prices_nothing_is_guessed(client: Redis) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import event
 
 from domain.bech32 import encode_fuel_bech32
 from domain.errors import (
@@ -246,9 +247,13 @@ async def test_reserved_coins_are_coin_outputs_of_pending_transactions_on_the_ne
     ):
         await bako.add_transaction(predicate_id, [coin(asset, 1000)], **change)
 
-    found = await registry.reserved_coins([predicate_id], [NETWORK_URL])
+    one = await registry.predicate(predicate_id)
+    his = await registry.predicate_of_user(predicate_id, owner.user_id, owner.address)
+    [among_all] = await registry.predicates_of_user(owner.user_id)
 
-    assert found == {predicate_id: Reservation({asset: 106, other: 7}, unreadable=0)}
+    assert one == his == among_all
+    assert one.reservation({NETWORK_URL}) == Reservation({asset: 106, other: 7}, unreadable=0)
+    assert one.reservation({"https://nowhere.example"}) == Reservation()
 
 
 @pytest.mark.parametrize(
@@ -272,9 +277,9 @@ async def test_a_draft_that_cannot_be_read_is_counted_and_the_others_still_reser
     await bako.add_transaction(predicate_id, outputs)
     await bako.add_transaction(predicate_id, [coin(asset, 3)])
 
-    [reservation] = (await registry.reserved_coins([predicate_id], [NETWORK_URL])).values()
+    record = await registry.predicate(predicate_id)
 
-    assert reservation == Reservation({asset: 3}, unreadable=1)
+    assert record.reservation({NETWORK_URL}) == Reservation({asset: 3}, unreadable=1)
 
 
 async def test_a_row_of_json_that_python_cannot_read_makes_no_other_unreadable(
@@ -290,11 +295,10 @@ async def test_a_row_of_json_that_python_cannot_read_makes_no_other_unreadable(
     await bako.write_json(Transaction.tx_data, odd, '{"outputs": ' + NESTED + "}")
     await bako.write_json(User.settings, user.user_id, NESTED)
 
-    [reservation] = (await registry.reserved_coins([predicate_id], [NETWORK_URL])).values()
     [record] = await registry.predicates_of_user(user.user_id)
     session = await registry.session(user.token)
 
-    assert reservation == Reservation({asset: 3}, unreadable=1)
+    assert record.reservation({NETWORK_URL}) == Reservation({asset: 3}, unreadable=1)
     assert (record.address, record.members, record.minimum_signers) == (address, 1, 1)
     assert session is not None
 
@@ -333,22 +337,40 @@ async def test_known_addresses_are_those_that_predicates_have(
     assert list(await registry.addresses_of_workspace(str(uuid4()))) == []
 
 
-async def test_more_vaults_than_a_statement_has_place_for_are_asked_about(
+async def test_more_addresses_than_a_statement_has_place_for_are_asked_about(
     registry: Registry, bako: BakoDatabase
 ) -> None:
-    user, (address, asset) = await bako.add_user(), (bytes32(), bytes32())
-    predicate_id = await bako.add_predicate(user, predicate_address=address)
-    await bako.add_transaction(predicate_id, [coin(asset, 3)])
-    others = [str(uuid4()) for _ in range(33_000)]
+    address = bytes32()
+    await bako.add_predicate(await bako.add_user(), predicate_address=address)
 
-    reservations = await registry.reserved_coins([*others, predicate_id], [NETWORK_URL])
     known = await registry.known_addresses([*(f"0x{n:064x}" for n in range(11_000)), address])
 
-    assert reservations.keys() == {*others, predicate_id}
-    assert {p: r for p, r in reservations.items() if r.coins} == {
-        predicate_id: Reservation({asset: 3})
-    }
     assert list(known) == [address]
+
+
+async def test_all_that_a_users_page_needs_is_one_statement_however_much_it_is(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    statements: list[str] = []
+    event.listen(
+        registry._engine.sync_engine,
+        "before_cursor_execute",
+        lambda _c, _cursor, statement, *_: statements.append(statement),
+    )
+    asset = bytes32()
+    for vaults in (0, 1, 30):
+        user = await bako.add_user()
+        for number in range(vaults):
+            predicate_id = await bako.add_predicate(user, members=[user])
+            for _ in range(number % 3):
+                await bako.add_transaction(predicate_id, [coin(asset, 2)])
+        statements.clear()
+
+        records = await registry.predicates_of_user(user.user_id)
+
+        assert len(statements) == 1
+        assert len({r.predicate_id for r in records}) == len(records) == vaults
+        assert sum(len(r.drafts) for r in records) == sum(n % 3 for n in range(vaults))
 
 
 async def test_the_seeded_user_owns_or_signs_for_ten_vaults_and_is_seeded_once(

@@ -3,8 +3,10 @@ export interface Freshness {
   readonly state: "fresh" | "stale" | "missing";
   readonly reason: string | null;
   readonly blockHeight: number | null;
-  readonly ageSeconds: number | null;
+  readonly asOf: string | null;
   readonly source: "cache" | "node";
+  /** Why it is not what `min_height` or `max_age` demanded; null: it is. */
+  readonly unmet: "pending" | "refused" | null;
 }
 
 /** One asset's amount in base units, as lower-case hex: `BigInt(amount)` reads it. */
@@ -33,7 +35,7 @@ export interface ReservedCoins {
   readonly freshness: Freshness;
   readonly partial: boolean;
   readonly unpricedAssets: readonly string[];
-  readonly quotesAgeSeconds: number | null;
+  readonly quotesAsOf: string | null;
 }
 
 /** An asset's part of the money; `assetId` null: all others together. */
@@ -66,7 +68,7 @@ export interface Allocation {
   readonly missingVaults: number;
   readonly staleVaults: number;
   readonly unpricedAssets: readonly string[];
-  readonly quotesAgeSeconds: number | null;
+  readonly quotesAsOf: string | null;
 }
 
 /** Whose vaults, on which network. */

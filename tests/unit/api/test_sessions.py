@@ -9,6 +9,7 @@ import pytest
 
 from api.problems import ProblemError
 from api.sessions import Authentication, Caller
+from cache.sessions import Look
 from domain.errors import CacheUnavailableError, RegistryUnavailableError
 from registry.records import StoredSession
 
@@ -26,13 +27,13 @@ class Cached:
     session: Mapping[str, Any] | None = None
     is_down: bool = False
 
-    async def get(self, token: str) -> Mapping[str, Any] | None:  # noqa: ARG002 - the protocol's
+    async def look(self, token: str) -> Look:  # noqa: ARG002 - the protocol's
         if self.is_down:
             raise CacheUnavailableError("gone")
-        return self.session
+        return Look(self.session, b"", b"7")
 
     async def get_many(self, tokens: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        found = {token: await self.get(token) for token in tokens}
+        found = {token: (await self.look(token)).session for token in tokens}
         return {token: session for token, session in found.items() if session is not None}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import InvalidValueError
 from registry.records import ZERO_ADDRESS, signers, signs_for
-from registry.reserved import comparable_url, is_on_network, parse_draft_amount, reserved_by
+from registry.reserved import comparable_url, network_url_of, parse_draft_amount, reserved_by
 
 ASSET = "0x" + "ab" * 32
 
@@ -64,7 +64,7 @@ def test_urls_are_compared_without_credentials(url: str, expected: str) -> None:
 
 @pytest.mark.parametrize("network", [None, [], {}, {"url": None}, {"url": 7}, "https://n"])
 def test_a_network_without_a_url_is_on_none(network: Any) -> None:
-    assert not is_on_network(network, {"https://n"})
+    assert network_url_of(network) is None
 
 
 @pytest.mark.parametrize(
