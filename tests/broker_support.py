@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -17,6 +19,7 @@ from supervisor.valkey import server_binary
 from supervisor.waiting import wait_until
 
 START_SECONDS = 60.0
+_ROOM = 20_000
 BROKERS = ("redis", "rabbitmq")
 
 
@@ -31,6 +34,12 @@ class Server(Protocol):
     def restart(self) -> None: ...
 
     def stop(self) -> None: ...
+
+    def fill_disk(self) -> None:
+        """Let its disk be as good as full."""
+
+    def free_disk(self) -> None:
+        """Let there be room again, and let it serve again."""
 
 
 class PrivateRedis:
@@ -53,6 +62,15 @@ class PrivateRedis:
     def stop(self) -> None:
         self._kill()
         self._directory.cleanup()
+
+    def fill_disk(self) -> None:
+        """Its files may grow by some kilobytes; one that must write before it confirms then ends."""
+        files = Path(self._directory.name).glob("appendonlydir/*.incr.aof")
+        most = max(file.stat().st_size for file in files) + _ROOM
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (most, most))
+
+    def free_disk(self) -> None:
+        self.restart()
 
     def _kill(self) -> None:
         self.process.kill()

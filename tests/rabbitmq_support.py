@@ -87,6 +87,13 @@ class PrivateRabbit:
         )
         return HostedRabbit(self, name)
 
+    def fill_disk(self) -> None:
+        """More room is wanted than there is: nobody's publish is taken any more."""
+        self.control("set_disk_free_limit", "1000000GB")
+
+    def free_disk(self) -> None:
+        self.control("set_disk_free_limit", "1MB")
+
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -140,6 +147,12 @@ class HostedRabbit:
 
     def restart(self) -> None:
         self.server.restart()
+
+    def fill_disk(self) -> None:
+        self.server.fill_disk()
+
+    def free_disk(self) -> None:
+        self.server.free_disk()
 
     def stop(self) -> None:
         """Leave it: it goes with its server."""

@@ -11,159 +11,34 @@ import asyncio
 import json
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
 from argparse import ArgumentParser
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
-from celery import Celery
-from kombu.exceptions import OperationalError
-
-from cache.warm_ups import Shelf
 from config.settings import Settings
 from devnet.chain import AccountBalance
 from devnet.options import BASE_ASSET_ID, DevnetOptions
 from devnet.server import DevnetServer
-from domain.errors import BalanceCacheError, CacheUnavailableError, PublishingError
-from domain.values import Address, Fresh
+from domain.errors import BalanceCacheError
 from registry.seed import SeededUser, seed_user
 from registry.store import Registry
 from runtime.assembly import Runtime
-from tasks.journal import ACCEPTED
-from tasks.later import waiting_queue
-from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
 from tasks.publisher import CeleryPublisher, open_publisher
-from tasks.settings import celery_configuration
 from tests.broker_support import PrivateRedis, Server
 from tests.rabbitmq_support import PrivateRabbit
 from tests.storms.parts import MARK, Program, marked, programs
+from tests.storms.verdict import verdict
+from tests.storms.world import CHAIN_ID, KINDS, Ledger, Storm
 
-CHAIN_ID = 9889
 START = 1_000_000
 USERS = 3
-SETTLE_SECONDS = 90.0
-END_SECONDS = 30.0
 VISIBILITY_SECONDS = 8
-
-
-@dataclass
-class Ledger:
-    """What must be true at the end.
-
-    Attributes:
-        amounts: what each vault holds.
-        accepted: ids of transactions whose invalidation the broker has taken.
-        done: how often everything that goes on went on.
-    """
-
-    amounts: dict[Address, int]
-    accepted: set[str] = field(default_factory=set)
-    done: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass
-class Storm:
-    """All that runs, and all that happens to it."""
-
-    random: random.Random
-    node: DevnetServer
-    cache: PrivateRedis
-    broker: Server
-    settings: Settings
-    users: list[SeededUser]
-    programs: list[Program]
-    runtime: Runtime
-    ledger: Ledger
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    events: Counter[str] = field(default_factory=Counter)
-
-    async def log_in(self, publisher: CeleryPublisher) -> None:
-        """Users log in."""
-        user = self.random.choice(self.users)
-        with suppress(PublishingError):
-            await publisher.send(
-                WARM_USER, [user.user_id], queue=Queue.WARMUP, expires=WARMUP_EXPIRES_SECONDS
-            )
-            self.ledger.done["logins"] += 1
-
-    async def pay(self, publisher: CeleryPublisher) -> None:
-        """A payment is confirmed, and its indexer insists until the broker has taken the word."""
-        sender, receiver = self.random.sample(list(self.ledger.amounts), 2)
-        paid = self.node.chain.transfer(sender, receiver, BASE_ASSET_ID, 1)
-        self.ledger.amounts[sender] -= 1
-        self.ledger.amounts[receiver] += 1
-        arguments = [[sender, receiver], CHAIN_ID, paid.block_height, paid.transaction_id]
-        while True:
-            try:
-                await publisher.send(INVALIDATE, arguments, queue=Queue.INVALIDATION)
-            except PublishingError:
-                await asyncio.sleep(0.2)
-                continue
-            self.ledger.accepted.add(paid.transaction_id)
-            self.ledger.done["payments"] += 1
-            return
-
-    async def look(self, _: CeleryPublisher) -> None:
-        """Somebody reads vaults; whatever is down, he gets an answer for each."""
-        some = self.random.sample(list(self.ledger.amounts), 5)
-        served = await self.runtime.reader(CHAIN_ID).read_many(some, wait_seconds=2)
-        assert set(served) == set(some)
-        self.ledger.done["reads"] += 1
-
-    async def kill_worker(self) -> None:
-        self.random.choice(self.programs[:2]).kill()
-
-    async def kill_child(self) -> None:
-        children = self.random.choice(self.programs[:2]).children()
-        if children:
-            with suppress(psutil.NoSuchProcess):
-                self.random.choice(children).kill()
-
-    async def kill_beat(self) -> None:
-        self.programs[2].kill()
-
-    async def restart_broker(self) -> None:
-        await asyncio.to_thread(self.broker.restart)
-
-    async def restart_cache(self) -> None:
-        await asyncio.to_thread(self.cache.restart)
-
-    async def pause(self) -> None:
-        """Stop a worker, one of its processes, the broker or the cache for a moment."""
-        workers = [p for p in self.programs[:2] if p.process is not None]
-        children = [child.pid for worker in workers for child in worker.children()]
-        mains = [worker.process.pid for worker in workers if worker.process is not None]
-        process_id = self.random.choice(
-            [*mains, *children, self.cache.process.pid, self.broker.process.pid]
-        )
-        with suppress(ProcessLookupError):
-            os.kill(process_id, signal.SIGSTOP)
-            await asyncio.sleep(self.random.uniform(0.3, 1.5))
-            os.kill(process_id, signal.SIGCONT)
-
-    def keep_alive(self) -> None:
-        """Start again whatever has been killed, as an orchestrator does."""
-        for program in self.programs:
-            program.keep_alive()
-
-
-KINDS = {
-    "kill_worker": 3,
-    "kill_child": 4,
-    "kill_beat": 1,
-    "restart_broker": 1,
-    "restart_cache": 1,
-    "pause": 3,
-}
-"""What happens, and how often beside the others."""
 
 
 async def _go_on(storm: Storm, publisher: CeleryPublisher) -> None:
@@ -184,107 +59,6 @@ async def _strike(storm: Storm, count: int) -> None:
         storm.events[kind] += 1
         await asyncio.sleep(storm.random.uniform(0.2, 0.8))
         storm.keep_alive()
-
-
-async def _settled(storm: Storm) -> list[str]:
-    """Wait until nothing is left to do; return what is still wrong at the deadline."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        storm.keep_alive()
-        problems = await _problems(storm)
-        if not problems or time.monotonic() > deadline:
-            return problems
-        await asyncio.sleep(0.3)
-
-
-async def _problems(storm: Storm) -> list[str]:
-    """Return what is not yet as it must be in the end."""
-    done = {
-        str(entry.get("transaction_id"))
-        for program in storm.programs
-        for entry in program.logged("invalidation.done")
-    }
-    missing = sorted(storm.ledger.accepted - done)
-    found = [f"{len(missing)} accepted invalidations have not happened: {missing}"] * bool(missing)
-    vaults = list(storm.ledger.amounts)
-    try:
-        answers = await storm.runtime.cache.read(CHAIN_ID, vaults)
-        held = await storm.runtime.cache._leases.remaining_ms(CHAIN_ID, vaults)
-        waiting = [
-            await storm.runtime.warm_ups.waiting(Shelf(CHAIN_ID, later, 200))
-            for later in (False, True)
-        ]
-        letters = await storm.runtime.dead_letters.listed()
-    except CacheUnavailableError as error:
-        return [*found, str(error)]
-    stale = [a for a, answer in answers.items() if not _right(answer, storm.ledger.amounts[a])]
-    fresh = sum(isinstance(answers[a], Fresh) for a in stale)
-    if fresh:
-        found.append(f"{fresh} vaults are served as fresh and wrong")
-    leases = sum(left > 0 for left in held.values())
-    counts = {"leases": leases, "warm-ups": sum(waiting), "dead letters": len(letters)}
-    counts["messages"] = await asyncio.to_thread(_messages, storm.settings)
-    return [*found, *(f"{count} {what} are left" for what, count in counts.items() if count)]
-
-
-def _told_of(storm: Storm) -> list[str]:
-    """Return what the logs tell of messages that were given up, and of those that are missing."""
-    kept = [entry for p in storm.programs for entry in p.logged("task.dead_letter")]
-    return [f"given up: {entry.get('task')}: {entry.get('reason')}" for entry in kept]
-
-
-def _right(answer: Any, amount: int) -> bool:
-    if not isinstance(answer, Fresh):
-        return False
-    return [balance.amount for balance in answer.stored.snapshot.balances] == [amount]
-
-
-def _messages(settings: Settings) -> int:
-    """Return how many messages are in the lanes; of the lane of warm-ups and refreshes, too."""
-    app = Celery("storm-census", set_as_current=False)
-    app.config_from_object(celery_configuration(settings))
-    names = [queue.value for queue in Queue]
-    if settings.celery_broker_url.startswith("amqp"):
-        names += [waiting_queue(queue).name for queue in Queue]
-    count = 0
-    with app.connection_for_read() as connection:
-        for name in names:
-            channel: Any = connection.channel()  # what it can do is the transport's
-            try:
-                count += channel.queue_declare(name, passive=True).message_count
-            except connection.channel_errors:
-                continue  # no such queue: nothing was ever delayed in this lane
-            if channel.connection is not None:
-                channel.close()
-        if not settings.celery_broker_url.startswith("amqp"):
-            channel = connection.default_channel
-            count += int(channel.client.hlen("unacked")) + int(channel.client.hlen(ACCEPTED))
-    app.close()
-    return count
-
-
-async def _verdict(storm: Storm) -> list[str]:
-    """Wait, then read every vault; return what is wrong."""
-    # With beat, because it looks for lost messages; without it the lanes must stay empty.
-    problems = await _settled(storm)
-    storm.programs.pop(2).end(END_SECONDS)
-    problems += await _settled(storm) if not problems else []
-    problems += _told_of(storm)
-    vaults = list(storm.ledger.amounts)
-    served = await storm.runtime.reader(CHAIN_ID).read_many(vaults, wait_seconds=10)
-    wrong = [a for a in vaults if not _right(served[a].answer, storm.ledger.amounts[a])]
-    if wrong:
-        problems.append(f"{len(wrong)} vaults are wrong, for example {wrong[0]}")
-    for program in storm.programs:
-        if not program.end(END_SECONDS):
-            problems.append(f"the worker {program.name} did not end when asked to")
-    try:
-        left = await asyncio.to_thread(_messages, storm.settings)
-    except (OperationalError, OSError) as error:
-        return [*problems, f"the broker does not answer: {error}"]
-    if left:
-        problems.append(f"{left} messages came back when the workers ended")
-    return problems
 
 
 def _settings(environment: dict[str, str]) -> Settings:
@@ -385,7 +159,7 @@ async def _run(count: int, seed: int, world: World) -> Outcome:
             await _strike(storm, count)
             storm.over.set()
             await asyncio.gather(*going)
-        problems = await _verdict(storm)
+        problems = await verdict(storm)
         _keep_logs(everything, problems)
         return Outcome(storm.events, storm.ledger.done, problems)
     finally:
