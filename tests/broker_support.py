@@ -64,7 +64,7 @@ class PrivateRedis:
         self._directory.cleanup()
 
     def fill_disk(self) -> None:
-        """Its files may grow by some kilobytes; one that must write before it confirms then ends."""
+        """Its files may grow by some kilobytes; it ends when it cannot write what it confirms."""
         files = Path(self._directory.name).glob("appendonlydir/*.incr.aof")
         most = max(file.stat().st_size for file in files) + _ROOM
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (most, most))
