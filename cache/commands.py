@@ -10,7 +10,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, ResponseError
 
 from cache.cluster import send_batch
-from cache.failures import unavailable
+from cache.failures import refusals, unavailable
 from cache.lua import script
 from cache.together import Answer, Apart, Question, Send, Together
 
@@ -69,7 +69,7 @@ class Commands:
         answers: list[Any] = []
         for at in range(0, len(commands), PORTION):
             answers += await self._run_portion(found.source, commands[at : at + PORTION])
-        with unavailable():
+        with refusals():
             for answer in answers:
                 if isinstance(answer, ResponseError):
                     raise answer

@@ -46,7 +46,7 @@ class Wanted:
     version: int
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Question:
     """One command under way. What changes meanwhile spoils its answer."""
 

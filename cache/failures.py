@@ -13,13 +13,19 @@ from domain.errors import CacheUnavailableError
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Turn every failure of the client or the server into `CacheUnavailableError`.
+    """Turn every failure of the client or the server into `CacheUnavailableError`."""
+    with refusals(), heeding_cancellation():
+        yield
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn errors that stand among answers into `CacheUnavailableError`; nothing is awaited.
 
     The message names the kind of failure alone: a client's text may hold the server's address.
     """
     try:
-        with heeding_cancellation():
-            yield
+        yield
     except (RedisError, OSError, TimeoutError) as error:
         raise CacheUnavailableError(f"Redis does not answer: {type(error).__name__}") from error
 

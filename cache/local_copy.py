@@ -78,8 +78,7 @@ class LocalCopy:
 
         What is read once in the time for which it would be held gains nothing from a copy.
         """
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep(), name="local copy")
+        self._begin()
         for address, answer in answers.items():
             place = (chain_id, address)
             if not isinstance(answer, Fresh) or answer.stored.foreign:
@@ -100,11 +99,20 @@ class LocalCopy:
                 await self._keeper
         self._copies.lost()
 
+    def _begin(self) -> None:
+        """Be connected from now on."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep(), name="local copy")
+
+    def _soon(self) -> None:
+        """Ask for what is wanted at the end of this tick, with all who come in it."""
+        asyncio.get_running_loop().call_soon(self._ask_for_wanted)
+
     def _want(self, place: Place, version: int) -> None:
         if not self.is_connected or not self._was_read_lately(place):
             return
-        if not self._wanted:  # at the end of this tick, with all who come in it
-            asyncio.get_running_loop().call_soon(self._ask_for_wanted)
+        if not self._wanted:
+            self._soon()
         waiting = self._wanted.get(place)
         least = version if waiting is None else max(version, waiting.version)
         self._wanted[place] = Wanted(self._memory.of(*place), least)

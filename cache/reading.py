@@ -14,7 +14,7 @@ from cache.clock import ServerClock
 from cache.codec import Decoded, PoisonedValueError
 from cache.commands import Command, Commands, ScriptCall
 from cache.counters import Counters
-from cache.failures import unavailable
+from cache.failures import refusals
 from cache.judging import STATE_FIELDS, Found, State, judge, own_fresh
 from cache.keys import EPOCH, Keys
 from cache.known import Known, Memory
@@ -209,7 +209,7 @@ _EPOCH = EPOCH.encode()
 
 
 def _refuse(*answers: Any) -> None:
-    with unavailable():
+    with refusals():
         for answer in answers:
             if isinstance(answer, ResponseError):
                 raise answer

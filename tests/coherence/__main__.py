@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -14,6 +15,8 @@ from rich.progress import Progress
 
 from supervisor.valkey import EmbeddedServer
 from tests.coherence.checking import Findings, check_drawn, explore
+from tests.coherence.copy_scenarios import COPIED_SMALL
+from tests.coherence.copying import OursCopied, Wire
 from tests.coherence.scenarios import LARGE, OURS_SMALL, SMALL
 from tests.coherence.stepping import PlainServer
 from tests.coherence.systems import ours_on_redis, the_twin
@@ -52,6 +55,11 @@ def _exhaustively(server: PlainServer, console: Console) -> list[Findings]:
     for scenario in (*SMALL, *OURS_SMALL, *LARGE):
         found.append(explore(scenario, ours_on_redis, server))
         console.print(f"every schedule of {scenario.name!r}: {found[-1].interleavings}")
+    wire = Wire(server.port)
+    for scenario in COPIED_SMALL:
+        found.append(explore(scenario, partial(OursCopied, wire), server))
+        console.print(f"every schedule of {scenario.name!r}, copied: {found[-1].interleavings}")
+    wire.close()
     return [*found, *(explore(scenario, the_twin, None) for scenario in SMALL)]
 
 
@@ -62,8 +70,9 @@ def _conclude(found: list[Findings], seed: int, console: Console) -> int:
     interleavings = sum(findings.interleavings for findings in found)
     violating = sum(findings.violating for findings in found)
     fresh = sum(findings.fresh_reads for findings in found)
+    copied = sum(findings.copied_reads for findings in found)
     sys.stdout.write(
-        f"{interleavings} interleavings, {fresh} fresh reads checked, "
+        f"{interleavings} interleavings, {fresh} fresh reads checked ({copied} of a copy), "
         f"{violating} violations, seed {seed}\n"
     )
     return 1 if violating else 0

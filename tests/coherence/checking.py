@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.coherence.copy_scenarios import draw_copied
+from tests.coherence.copying import OursCopied, Wire
 from tests.coherence.scenarios import LEASE_ENDS, Casting, Scenario, fetcher, reader
 from tests.coherence.stepping import Actor, PlainServer, Schedule, run
 from tests.coherence.systems import Ours, System, ours_on_redis, the_twin
@@ -24,12 +26,14 @@ class Findings:
         interleavings: runs.
         violating: runs in which the law was broken.
         fresh_reads: fresh answers that were checked; without them a check proves nothing.
+        copied_reads: how many of them came from a process's copy.
         first: the order of steps of the shortest violating run, and what was wrong.
     """
 
     interleavings: int = 0
     violating: int = 0
     fresh_reads: int = 0
+    copied_reads: int = 0
     published: int = 0
     first: tuple[list[str], list[str]] | None = None
     seeds: list[str] = field(default_factory=list)
@@ -37,6 +41,7 @@ class Findings:
     def note(self, world: World, order: list[str], seed: str = "") -> None:
         self.interleavings += 1
         self.fresh_reads += world.fresh_reads
+        self.copied_reads += world.copied_reads
         self.published += world.published
         if not world.violations:
             return
@@ -72,8 +77,8 @@ def replay(
     scenario: Scenario, make_system: MakeSystem, server: PlainServer | None, order: list[str]
 ) -> Findings:
     """Run one schedule, told by the names of the actors; then whoever is left, in turn."""
-    findings, world, system = Findings(), World(), make_system()
     _reset(server)
+    findings, world, system = Findings(), World(), make_system()
     actors = scenario.actors(system, world)
     names = iter(order)
 
@@ -93,8 +98,10 @@ def _play(
     choose: Callable[[int], int],
     findings: Findings,
 ) -> None:
-    world, system = World(), make_system()
     _reset(server)
+    world, system = World(), make_system()
+    for actor in scenario.prepared(system, world):
+        run([actor], server, lambda _: 0, world.tick)
     order = run(scenario.actors(system, world), server, choose, world.tick)
     _check_progress(system, world, server)
     findings.note(world, order)
@@ -103,23 +110,30 @@ def _play(
 def check_drawn(
     count: int, seed: int, server: PlainServer, report: Callable[[int], None] = lambda _: None
 ) -> Findings:
-    """Run drawn scenarios in drawn orders, one half on Redis and one half on the twin.
+    """Run drawn scenarios in drawn orders: on the twin, on Redis, on Redis with a copy by turns.
 
     Run number i depends on the seed and i alone.
     """
-    findings = Findings()
+    findings, wire = Findings(), Wire(server.port)
     for number in range(count):
         chance = random.Random(f"{seed}:{number}")
-        on_redis = number % 2 == 0
-        world = World()
-        system = ours_on_redis() if on_redis else the_twin()
-        scenario = Casting(with_faults=on_redis, choose=chance.randrange).draw()
+        draw, on_redis = chance.randrange, number % 2 == 0
         _reset(server if on_redis else None)
+        world = World()
+        system: System
+        if number % 4 == 0:
+            system, scenario = OursCopied(wire), draw_copied(draw)
+        else:
+            system = ours_on_redis() if on_redis else the_twin()
+            scenario = Casting(with_faults=on_redis, choose=draw).draw()
+        for actor in scenario.prepared(system, world):
+            run([actor], server, lambda _: 0, world.tick)
         actors = scenario.actors(system, world)
         order = run(actors, server, _with_kills(actors, chance), world.tick)
         _check_progress(system, world, server)
         findings.note(world, order, f"{seed}:{number}")
         report(number + 1)
+    wire.close()
     return findings
 
 

@@ -32,15 +32,20 @@ class Scenario:
         name: for people.
         acts: what each actor does.
         heights_must_rise: reads may be held to rising heights: no fault loses what was stored.
+        prepare: what has happened before, one after the other.
     """
 
     name: str
     acts: tuple[tuple[str, Act], ...]
     heights_must_rise: bool = True
+    prepare: tuple[tuple[str, Act], ...] = ()
 
     def actors(self, system: System, world: World) -> list[Actor]:
         world.heights_must_rise = self.heights_must_rise
         return [Actor(name, _bind(act, system, world)) for name, act in self.acts]
+
+    def prepared(self, system: System, world: World) -> list[Actor]:
+        return [Actor(name, _bind(act, system, world)) for name, act in self.prepare]
 
 
 def _bind(act: Act, system: System, world: World) -> Callable[[], Coroutine[Any, Any, None]]:

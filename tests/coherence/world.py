@@ -61,6 +61,7 @@ class World:
     invalidations: list[Invalidation] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     fresh_reads: int = 0
+    copied_reads: int = 0
     published: int = 0
     highest_read: dict[ChainId, tuple[int, BlockHeight]] = field(default_factory=dict)
     heights_must_rise: bool = True
