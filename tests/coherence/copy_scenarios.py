@@ -13,13 +13,12 @@ from tests.coherence.scenarios import (
     FRESH_LIFE_ENDS,
     Act,
     Scenario,
-    bako_invalidator,
     fault,
     fetcher,
 )
 from tests.coherence.stepping import Turn
 from tests.coherence.systems import KEYS, System
-from tests.coherence.world import VAULT, World
+from tests.coherence.world import VAULT, Node, World
 
 
 def _times(name: str, times: int, do: Callable[[OursCopied, World], None]) -> tuple[str, Act]:
@@ -71,6 +70,24 @@ def asks(times: int = 1) -> tuple[str, Act]:
     return _times("ask", times, lambda system, _: system.copy.ask())
 
 
+def bako_invalidates() -> tuple[str, Act]:
+    async def act(system: System, world: World) -> None:
+        world.confirm()
+        await cast("OursCopied", system).bako_invalidates(world)
+
+    return "bako invalidates", act
+
+
+def fetches_a_newer() -> tuple[str, Act]:
+    """A block that nobody announced changes the vault; somebody else refreshes it."""
+
+    async def act(system: System, world: World) -> None:
+        world.confirm()
+        await system.fetch(world, MAINNET, Node())
+
+    return "fetch a newer", act
+
+
 LINK_LOST = _times("link lost", 1, OursCopied.lose_link)
 TIME_PASSES = _times("time passes", 1, OursCopied.pass_time)
 ANOTHER_HISTORY = fault("another history", ("SET", "bc:epoch", "another-history"))
@@ -93,6 +110,11 @@ COPIED_SMALL = (
     Scenario(
         "an answer behind an own invalidation",
         (invalidates_here(), delivers(3), reads(2)),
+        prepare=ASKED,
+    ),
+    Scenario(
+        "an answer that is older than a read",
+        (fetches_a_newer(), delivers(), reads(2)),
         prepare=ASKED,
     ),
     Scenario("the link is lost", (invalidates_there(), LINK_LOST, asks(), reads(2)), prepare=HELD),
@@ -143,7 +165,7 @@ def draw_copied(choose: Callable[[int], int]) -> Scenario:
     if choose(2):
         acts.append(fetcher(times=1 + choose(2)))
     if choose(4) == 0:
-        acts.append(bako_invalidator())
+        acts.append(bako_invalidates())
         losing = True
     if chosen is not None:
         acts.append(chosen)

@@ -21,7 +21,7 @@ from cache.reading import Reading
 from cache.tracking_connection import TrackingConnection
 from domain.values import BlockHeight, Fresh
 from tests.cache_support import MAINNET, ManualClock
-from tests.coherence.systems import Ours, ours_on_redis
+from tests.coherence.systems import Ours, bako_invalidate, ours_on_redis
 from tests.coherence.world import VAULT, Content, Invalidation, World, content_of
 
 _PING = hiredis.pack_command(("PING",))
@@ -36,8 +36,8 @@ class Wire:
         self._reader = hiredis.Reader()
         self._connection: TrackingConnection | None = None
         self.told: deque[Any] = deque()
-        for command in (("HELLO", 3), ("CLIENT", "TRACKING", "ON")):
-            self.write(hiredis.pack_command(command))
+        self.write(b"HELLO 3\r\n")
+        self.write(b"CLIENT TRACKING ON\r\n")
 
     def connect(self, connection: TrackingConnection) -> None:
         """Serve a new connection; what was told before is nobody's business any more."""
@@ -127,7 +127,9 @@ class OursCopied(Ours):
         reading = store._reading
         assert isinstance(reading, Reading)
         store._copy = self.copy
-        store._reading = CopiedReading(reading, self.copy, reading._clock, store.counters)
+        store._reading = CopiedReading(
+            reading, self.copy, reading._clock, store.counters, reading._measures
+        )
         self.copying: Any = store
 
     async def read_here(self, world: World) -> None:
@@ -150,6 +152,11 @@ class OursCopied(Ours):
         started = world.now
         await self.cache.invalidate([VAULT], MAINNET, height)
         self.untold.append(Invalidation((MAINNET,), height, started, world.now))
+
+    async def bako_invalidates(self, world: World) -> None:
+        started = world.now
+        await bako_invalidate(MAINNET, world.now)
+        self.untold.append(Invalidation((MAINNET,), None, started, world.now, ours=False))
 
     def deliver(self, world: World) -> None:
         self.wire.deliver()

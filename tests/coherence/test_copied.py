@@ -10,10 +10,12 @@ import pytest
 
 from cache.copies import Copies
 from cache.local_copy import LocalCopy
+from domain.values import Fresh
 from supervisor.valkey import EmbeddedServer
 from tests.coherence.checking import explore, sample
-from tests.coherence.copy_scenarios import COPIED_LARGE, COPIED_SMALL, Scenario
+from tests.coherence.copy_scenarios import COPIED_LARGE, COPIED_SMALL
 from tests.coherence.copying import OursCopied, Wire
+from tests.coherence.scenarios import Scenario
 from tests.coherence.stepping import PlainServer
 
 SMALL = {scenario.name: scenario for scenario in COPIED_SMALL}
@@ -57,6 +59,18 @@ def _nothing(*_: Any) -> None:
     return
 
 
+_answer, _learn = Copies.answer, LocalCopy.learn
+
+
+def _believe_for_ever(copies: Copies, *given: Any) -> None:
+    _answer(copies, *given)
+    copies._trusted_until = float("inf")
+
+
+def _learn_only_fresh(copy: LocalCopy, chain_id: int, answers: Any) -> None:
+    _learn(copy, chain_id, {a: one for a, one in answers.items() if isinstance(one, Fresh)})
+
+
 RULES: dict[str, tuple[type, str, Any, str]] = {
     "what changed is dropped": (Copies, "_drop", _nothing, "told in time"),
     "an own change is not waited for": (LocalCopy, "forget", _nothing, "an own invalidation"),
@@ -67,14 +81,18 @@ RULES: dict[str, tuple[type, str, Any, str]] = {
         "an answer behind an own invalidation",
     ),
     "with the link all is dropped": (Copies, "lost", _nothing, "the link is lost"),
-    "nothing is believed for long": (
+    "nothing is believed for long": (Copies, "answer", _believe_for_ever, "nobody tells any more"),
+    "what was read newer stays newer": (
         Copies,
-        "answer",
-        lambda copies, question, texts, answer=Copies.answer: (
-            answer(copies, question, texts),
-            setattr(copies, "_trusted_until", float("inf")),
-        ),
-        "nobody tells any more",
+        "raise_version",
+        _nothing,
+        "an answer that is older than a read",
+    ),
+    "what was seen invalidated is known": (
+        LocalCopy,
+        "learn",
+        _learn_only_fresh,
+        "an answer that is old already",
     ),
 }
 

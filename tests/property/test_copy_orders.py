@@ -3,7 +3,8 @@
 Real servers, real connections; only when the copy applies what has arrived is decided here. The
 checker knows the true height of each vault. Promised whatever the order: what this process has
 invalidated, has seen invalidated, or has read newer, it never serves older again; and what
-another process has invalidated is not served once its notice is applied.
+another process has invalidated is not served once its notice is applied. That each rule of the copy
+is needed is shown in every order of small casts: tests/coherence/test_copied.py.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from typing import Any
 import pytest
 
 from cache.connection import connect
-from cache.copies import Copies
-from cache.local_copy import LocalCopy
 from cache.store import RedisBalanceCache
 from cache.tracking_connection import TrackingConnection
 from domain.ports import Lease
@@ -30,7 +29,6 @@ from tests.copy_support import copied_cache, copy_of, until
 VAULTS = [address(number) for number in (1, 2)]
 STEPS = 150
 SEEDS = 12
-SEEDS_FOR_MUTANTS = 150
 
 
 class Wire:
@@ -164,52 +162,3 @@ async def test_in_no_drawn_order_is_an_older_balance_served(play: Callable[[int]
         copied += taken
 
     assert copied > 5 * SEEDS, "the copy was hardly used: nothing was shown"
-
-
-def _do_nothing(*_: object) -> None:
-    return
-
-
-def keep_what_we_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LocalCopy, "forget", _do_nothing)
-
-
-def keep_what_changed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Copies, "_drop", lambda copies, who: copies._held.pop(who, None))
-
-
-def keep_what_was_read_newer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Copies, "raise_version", _do_nothing)
-
-
-def keep_what_was_seen_invalidated(monkeypatch: pytest.MonkeyPatch) -> None:
-    learn = LocalCopy.learn
-
-    def only_fresh(copy: LocalCopy, chain_id: int, answers: Any) -> None:
-        learn(copy, chain_id, {a: one for a, one in answers.items() if isinstance(one, Fresh)})
-
-    monkeypatch.setattr(LocalCopy, "learn", only_fresh)
-
-
-@pytest.mark.parametrize(
-    "mutate",
-    [
-        keep_what_we_change,
-        keep_what_changed_meanwhile,
-        keep_what_was_read_newer,
-        keep_what_was_seen_invalidated,
-    ],
-)
-async def test_each_rule_of_the_copy_is_needed(
-    play: Callable[[int], Any],
-    monkeypatch: pytest.MonkeyPatch,
-    mutate: Callable[[pytest.MonkeyPatch], None],
-) -> None:
-    mutate(monkeypatch)
-
-    for seed in range(SEEDS_FOR_MUTANTS):
-        violations, _ = await play(seed)
-        if violations:
-            return
-
-    pytest.fail("the checker finds nothing wrong without this rule")
