@@ -232,6 +232,15 @@ class Settings(BaseSettings):
         le=60,
         description="How long a reading process remembers whose predicates there are and what is "
         "pending on them; 0: it asks the database at every read.",
+    shadow_verify: bool = Field(
+        default=False,
+        description="Compare what is served with the node, off the request path: counted and "
+        "logged, nothing is changed.",
+    )
+    shadow_redis_url: SecretStr | None = Field(
+        default=None,
+        description="Another Redis whose balances are compared too, read alone: Bako's own, while "
+        "REDIS_URL is still one of ours.",
     )
 
     api_host: str = Field(default="127.0.0.1", description="Where the read API listens.")

@@ -8,7 +8,9 @@ has not read yet) looks the same for a moment: only whoever is suspected for lon
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +18,11 @@ from enum import StrEnum
 from domain.errors import ProviderError
 from domain.ports import BalanceCache, BalanceProvider
 from domain.values import Address, Balance, ChainId, Fresh, Lane, Snapshot, StoredSnapshot
+
+LOOK_SECONDS = 0.25
+"""How often it is looked whether a suspicion is over."""
+
+_SHOWN_ASSETS = 5
 
 
 class Difference(StrEnum):
@@ -43,6 +50,19 @@ class Suspicion:
             self.told.height_upper,
         }
         return Difference.CONTRADICTED if len(heights) == 1 else Difference.OUTDATED
+
+    def described(self) -> dict[str, object]:
+        """Return both sides for a log line."""
+        cached = self.stored.snapshot
+        return {
+            "address": cached.address,
+            "chain_id": cached.chain_id,
+            "difference": self.difference.value,
+            "foreign": self.stored.foreign,
+            "cached_height": [cached.height, cached.height_upper],
+            "node_height": [self.told.height, self.told.height_upper],
+            **sides(cached=cached.balances, node=self.told.balances),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +131,23 @@ class Comparer:
             if _same(now.get(address), suspicion.stored)
         }
 
+    async def outlasting(
+        self, suspected: Mapping[Address, Suspicion], grace_seconds: float
+    ) -> tuple[Mapping[Address, Suspicion], Sequence[float]]:
+        """Return the suspicions that outlast the grace, and after what seconds the others ended.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        begun_at = time.monotonic()
+        standing, ended = dict(suspected), list[float]()
+        while standing and time.monotonic() - begun_at < grace_seconds:
+            await asyncio.sleep(min(LOOK_SECONDS, grace_seconds))
+            left = await self.standing(standing)
+            ended += [time.monotonic() - begun_at] * (len(standing) - len(left))
+            standing = dict(left)
+        return standing, ended
+
     async def _fresh(self, addresses: Iterable[Address]) -> dict[Address, StoredSnapshot]:
         answers = await self._cache.read(self._chain_id, list(addresses), counted=False)
         return {a: answer.stored for a, answer in answers.items() if isinstance(answer, Fresh)}
@@ -119,6 +156,18 @@ class Comparer:
 def same_balances(some: Iterable[Balance], others: Iterable[Balance]) -> bool:
     """Tell whether two lists say the same; their order says nothing."""
     return {b.asset_id: b.amount for b in some} == {b.asset_id: b.amount for b in others}
+
+
+def sides(**lists: Iterable[Balance]) -> dict[str, object]:
+    """Return the assets of which named lists say different amounts, the first few of them."""
+    amounts = {name: {b.asset_id: b.amount for b in found} for name, found in lists.items()}
+    assets = {asset_id for known in amounts.values() for asset_id in known}
+    differing = sorted(a for a in assets if len({k.get(a) for k in amounts.values()}) > 1)
+    shown = differing[:_SHOWN_ASSETS]
+    return {
+        "differing_assets": len(differing),
+        **{name: {a: known.get(a) for a in shown} for name, known in amounts.items()},
+    }
 
 
 def nines(samples: int, wrong: int) -> float | None:

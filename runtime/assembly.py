@@ -14,6 +14,7 @@ from cache.companions import Companions
 from cache.connection import connect
 from cache.cursor import FollowerCursors
 from cache.dead_letters import DeadLetters
+from cache.foreign import ForeignBalances
 from cache.heartbeat import Heartbeat
 from cache.keeper import Keeper
 from cache.prices import PriceStore
@@ -44,6 +45,7 @@ from registry.snapshots import DurableSnapshots
 from registry.store import Registry
 from runtime.following import FollowedChain
 from runtime.health import NodeWatch, verified
+from runtime.shadow import Shadow, ShadowedReader
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Runtime:
         changes: what is published and invalidated, as it happens.
         durable: the last known balances in the database, and their history.
         keeper: how far the database has followed what is published.
+        shadow: compares what is served; None: nobody wants it.
         watched: whom the cache holds something of.
         background: what goes on beside requests and tasks until the parts are closed.
     """
@@ -101,6 +104,7 @@ class Runtime:
     audit_sample: AuditSample
     durable: DurableSnapshots
     keeper: Keeper
+    shadow: Shadow | None
     watched: WatchedPredicates
     _nodes: Mapping[ChainId, NodeProvider]
     _readers: Mapping[ChainId, CachedProvider]
@@ -139,6 +143,7 @@ class Runtime:
         budget = _budget(settings, RedisCallBudget(client, _limits(settings)), measures)
         nodes = {n.chain_id: _node(settings, n, budget, measures) for n in settings.fuel_networks}
         durable = registry.durable_snapshots()
+        tally = Tally(client)
         watched = WatchedPredicates(client, hash_tags=settings.redis_hash_tags)
         readers = {
             chain_id: CachedProvider(
@@ -163,7 +168,7 @@ class Runtime:
             administration=Administration(client),
             call_limit=CallLimit(client, settings.internal_rate_limit),
             warm_ups=WarmUps(client, settings.warmup_concurrency),
-            tally=Tally(client),
+            tally=tally,
             companions=Companions(client),
             dead_letters=DeadLetters(client),
             beat=Heartbeat(client),
@@ -181,6 +186,7 @@ class Runtime:
             durable=durable,
             keeper=Keeper(client, hash_tags=settings.redis_hash_tags),
             watched=watched,
+            shadow=_shadow(settings, nodes, cache, tally),
             audit_sample=AuditSample(client, hash_tags=settings.redis_hash_tags),
             _followed={
                 network.chain_id: FollowedChain(
@@ -204,7 +210,8 @@ class Runtime:
             UnknownNetworkError: the chain is not on the allow-list.
         """
         self.settings.network(chain_id)
-        return self._readers[chain_id]
+        reader: BalanceReader = self._readers[chain_id]
+        return reader if self.shadow is None else ShadowedReader(reader, self.shadow)
 
     def comparer(self, chain_id: ChainId) -> Comparer:
         """Return what compares the cache of a network with its nodes.
@@ -291,6 +298,8 @@ class Runtime:
     async def close(self) -> None:
         """Give all connections back."""
         await self.background.close()
+        if self.shadow is not None:
+            await self.shadow.close()
         for chain in self._followed.values():
             await chain.reader.close()
         for reader in self._readers.values():
@@ -313,6 +322,23 @@ class Runtime:
         except RegistryUnavailableError as error:
             return str(error)
         return None
+
+
+def _shadow(
+    settings: Settings,
+    nodes: Mapping[ChainId, NodeProvider],
+    cache: RedisBalanceCache,
+    tally: Tally,
+) -> Shadow | None:
+    if not (settings.shadow_verify and settings.enable_balance_cache):
+        return None
+    url = settings.shadow_redis_url
+    return Shadow(
+        {chain_id: Comparer(chain_id, cache, node) for chain_id, node in nodes.items()},
+        tally,
+        None if url is None else ForeignBalances(url.get_secret_value()),
+        settings.audit_grace_seconds,
+    )
 
 
 def _limits(settings: Settings) -> BudgetLimits:

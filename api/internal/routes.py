@@ -218,6 +218,7 @@ async def _stats(parts: Parts) -> dict[str, Any]:
             if outcome is not PublishOutcome.PUBLISHED
         },
         "audit": _audit(found),
+        "shadow": _shadow(found),
         "uptimeSeconds": int(time.monotonic() - _STARTED),
         "totalKeys": found.get("total_keys", 0),
         "byChain": found.get("by_chain", {}),
@@ -242,6 +243,17 @@ def _audit(found: Mapping[str, object]) -> dict[str, Any]:
         else None,
         **{kind.value: _added(found, f"audit_{kind.value}") for kind in Difference},
         "nines": nines(samples, wrong),
+    }
+
+
+def _shadow(found: Mapping[str, object]) -> dict[str, int]:
+    return {
+        "samples": _added(found, "shadow_samples"),
+        "late": _added(found, "shadow_late"),
+        **{kind.value: _added(found, f"shadow_{kind.value}") for kind in Difference},
+        "dropped": _added(found, "shadow_dropped"),
+        "bakoSamples": _added(found, "shadow_foreign_samples"),
+        "bakoDiffers": _added(found, "shadow_foreign_differs"),
     }
 
 
