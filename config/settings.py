@@ -232,6 +232,7 @@ class Settings(BaseSettings):
         le=60,
         description="How long a reading process remembers whose predicates there are and what is "
         "pending on them; 0: it asks the database at every read.",
+    )
     shadow_verify: bool = Field(
         default=False,
         description="Compare what is served with the node, off the request path: counted and "
