@@ -7,7 +7,6 @@ killed in between leaves work that is done again, never a change that nobody tel
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -18,13 +17,13 @@ import structlog
 from cache.cursor import FollowerState, Sweep, SweepKind
 from domain.blocks import BlockMark, ChainNews
 from domain.errors import (
-    BalanceCacheError,
     CacheUnavailableError,
     ProviderError,
     RegistryUnavailableError,
 )
 from domain.values import Address, BlockHeight, Lane
 from runtime.following import FollowedChain
+from tasks.following_state import Kept, LeaseLostError
 from tasks.sweeping import after_page, sweep_page, with_sweep
 from tasks.touched import Changes
 
@@ -35,24 +34,13 @@ be true some blocks below the tip, and only a block's own height keeps it from b
 NEAR_BLOCKS = 60
 """Further from the tip nothing is refilled at once: hot vaults are due and their turn comes."""
 
-DURABLE_BLOCKS = 10
-"""How many blocks the cursor in the database may be behind: reading them again costs a request."""
-
 WAIT_SECONDS = 3.0
 """How long a node may hold a request back until it has the next block: a part of the lease."""
 
-_REPORT_SECONDS = 30.0
 _log = structlog.get_logger("tasks")
 
 Refill = Callable[[Sequence[Address], BlockHeight], Awaitable[None]]
 """Asks for vaults to be fetched again at a height or later."""
-
-
-Change = Callable[[FollowerState], FollowerState]
-
-
-class LeaseLostError(BalanceCacheError):
-    """Somebody else follows the chain by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +66,9 @@ class Follower:
         self._limits = limits
         self._refill = refill
         self._changes = Changes(chain)
-        self._token = secrets.token_hex(8)
-        self._state = FollowerState()
-        self._now_ms = 0
-        self._tip: BlockHeight | None = None
+        self._kept = Kept(chain)
         self._at_tip = False
-        self._saving = asyncio.Lock()
         self._walk: asyncio.Task[None] | None = None
-        self._reported: dict[str, float] = {}
 
     async def run(self) -> None:
         """Follow until the lease is lost or the cache is away; return at once if it is taken.
@@ -95,7 +78,7 @@ class Follower:
         """
         if not await self.begin():
             return
-        self._note("follow.began", cursor=self._height)
+        self._kept.note("follow.began", cursor=self._height)
         try:
             while True:
                 begun_at = time.monotonic()
@@ -104,7 +87,7 @@ class Follower:
                     passed = time.monotonic() - begun_at
                     await asyncio.sleep(max(0.0, self._limits.interval_seconds - passed))
         except LeaseLostError:
-            self._note("follow.lease_lost", cursor=self._height)
+            self._kept.note("follow.lease_lost", cursor=self._height)
         finally:
             await self.end()
 
@@ -114,11 +97,7 @@ class Follower:
         Raises:
             CacheUnavailableError: Redis does not answer.
         """
-        begun = await self._chain.cursors.begin(self._chain.chain_id, self._token)
-        if begun is None:
-            return False
-        self._now_ms, self._state = begun
-        return True
+        return await self._kept.begin()
 
     async def end(self) -> None:
         """End what is under way and give the lease back."""
@@ -126,7 +105,7 @@ class Follower:
             self._walk.cancel()
             await asyncio.gather(self._walk, return_exceptions=True)
         with suppress(LeaseLostError, CacheUnavailableError):
-            await self._save(ends=True)
+            await self._kept.save(ends=True)
 
     @property
     def walks(self) -> bool:
@@ -135,15 +114,15 @@ class Follower:
 
     @property
     def _height(self) -> BlockHeight | None:
-        return None if self._state.cursor is None else self._state.cursor.height
+        return None if self._kept.state.cursor is None else self._kept.state.cursor.height
 
     async def _step_or_wait(self) -> bool:
         try:
             return await self.step(wait_seconds=WAIT_SECONDS)
         except ProviderError as error:
             self._at_tip = False
-            self._complain("follow.node_failed", error=type(error).__name__, reason=str(error))
-            await self._save()
+            self._kept.complain("follow.node_failed", error=type(error).__name__, reason=str(error))
+            await self._kept.save()
             return True
 
     async def step(self, *, wait_seconds: float = 0.0) -> bool:
@@ -156,50 +135,50 @@ class Follower:
             CacheUnavailableError: Redis does not answer; the cursor has not moved.
             ProviderError: the node gave no blocks; the cursor has not moved.
         """
-        if self._state.cursor is None or self._state.origin is None:
+        if self._kept.state.cursor is None or self._kept.state.origin is None:
             await self._resume()
-        cursor, origin = self._state.cursor, self._state.origin
+        cursor, origin = self._kept.state.cursor, self._kept.state.origin
         if cursor is None or origin is None:
             return True
         lane = Lane.INVALIDATION if self._is_near(cursor.height) else Lane.REFRESH
         news = await self._chain.reader.news(
             cursor, origin, lane=lane, wait_seconds=wait_seconds if self._at_tip else 0.0
         )
-        self._tip, self._at_tip = news.tip.height, False
+        self._kept.tip, self._at_tip = news.tip.height, False
         if news.at_cursor != cursor.block_id:
             return await self._doubt(news, origin)
         if news.tip.height - cursor.height > self._limits.max_gap:
             return await self._jump(news)
         await self._take(news)
         await self._go_on_walking()
-        await self._keep_durably()
+        await self._kept.keep_durably()
         self._at_tip = self._height is not None and self._height >= news.tip.height
         return self._at_tip
 
     def _is_near(self, height: BlockHeight) -> bool:
-        return self._tip is None or self._tip - height <= NEAR_BLOCKS
+        return self._kept.tip is None or self._kept.tip - height <= NEAR_BLOCKS
 
     # Where to begin
 
     async def _resume(self) -> None:
         """Go on from the database's cursor; where there is none, from the chain's tip."""
-        found = await self._load_durably()
+        found = await self._kept.load_durably()
         if found is None:
             return await self._begin_at_tip()
         cursor, origin = found
-        self._note("follow.resumed", cursor=cursor.height)
-        await self._save(lambda state: replace(state, cursor=cursor, origin=origin))
+        self._kept.note("follow.resumed", cursor=cursor.height)
+        await self._kept.save(lambda state: replace(state, cursor=cursor, origin=origin))
         return None
 
     async def _begin_at_tip(self) -> None:
         tip, origin = await self._chain.reader.start()
         if origin is None:  # a chain of one block: nothing to know it by yet
-            return await self._save()
+            return await self._kept.save()
         height = max(origin.height, tip.height - OVERLAP_BLOCKS)
         cursor = await self._chain.reader.mark(height)
         if cursor is not None:
-            self._note("follow.begins_at_tip", cursor=cursor.height)
-            await self._save(lambda state: replace(state, cursor=cursor, origin=origin))
+            self._kept.note("follow.begins_at_tip", cursor=cursor.height)
+            await self._kept.save(lambda state: replace(state, cursor=cursor, origin=origin))
         return None
 
     # What does not fit
@@ -208,15 +187,15 @@ class Follower:
         """The node has another block at our height, or none."""
         if news.at_cursor is None and news.at_origin in (None, origin.block_id):
             # The same chain: a node that lags, or that is being synced anew.
-            self._complain("follow.node_behind", cursor=self._height, tip=news.tip.height)
-            await self._save()
+            self._kept.complain("follow.node_behind", cursor=self._height, tip=news.tip.height)
+            await self._kept.save()
             return True
-        since = self._state.doubted_at_ms
+        since = self._kept.state.doubted_at_ms
         if since is None:
-            self._complain("follow.other_chain", cursor=self._height, tip=news.tip.height)
-            await self._save(lambda state: replace(state, doubted_at_ms=self._now_ms))
-        elif self._now_ms - since < self._limits.restart_seconds * 1000:
-            await self._save()
+            self._kept.complain("follow.other_chain", cursor=self._height, tip=news.tip.height)
+            await self._kept.save(lambda state: replace(state, doubted_at_ms=self._kept.now_ms))
+        elif self._kept.now_ms - since < self._limits.restart_seconds * 1000:
+            await self._kept.save()
         else:
             await self._begin_anew(news)
         return True
@@ -234,11 +213,11 @@ class Follower:
         sweep = Sweep(SweepKind.RESTART, tip.height)
         # With a durable height of 0 the database's cursor is replaced at the next step.
         anew = FollowerState(cursor=cursor, origin=origin, sweep=sweep)
-        await self._save(lambda _: anew)
+        await self._kept.save(lambda _: anew)
         try:
             await self._chain.snapshots.forget_chain(self._chain.chain_id)
         except RegistryUnavailableError as error:
-            self._complain("follow.history_not_forgotten", reason=str(error))
+            self._kept.complain("follow.history_not_forgotten", reason=str(error))
 
     async def _jump(self, news: ChainNews) -> bool:
         """Too many blocks to read: everything may have changed."""
@@ -253,14 +232,14 @@ class Follower:
             tip=news.tip.height,
         )
         gap = Sweep(SweepKind.GAP, height)
-        await self._save(lambda state: with_sweep(replace(state, cursor=cursor), gap))
+        await self._kept.save(lambda state: with_sweep(replace(state, cursor=cursor), gap))
         return False
 
     # What the blocks tell
 
     async def _take(self, news: ChainNews) -> None:
         if not news.blocks:
-            return await self._save(_undoubted)
+            return await self._kept.save(_undoubted)
         last = news.blocks[-1].mark
         wrong = await self._changes.of(news.blocks)
         await self._chain.cache.invalidate(wrong, self._chain.chain_id, last.height)
@@ -272,7 +251,7 @@ class Follower:
                 return moved
             return with_sweep(moved, Sweep(SweepKind.DEPOSIT, last.height))
 
-        await self._save(taken)
+        await self._kept.save(taken)
         return await self._ask_again(wrong, last.height)
 
     async def _go_on_walking(self) -> None:
@@ -280,70 +259,26 @@ class Follower:
         if self._walk is not None and self._walk.done():
             ended, self._walk = self._walk, None
             await ended
-        if self._walk is None and self._state.sweep is not None:
+        if self._walk is None and self._kept.state.sweep is not None:
             self._walk = asyncio.ensure_future(self._sweep())
 
     async def _sweep(self) -> None:
-        while (sweep := self._state.sweep) is not None:
+        while (sweep := self._kept.state.sweep) is not None:
             await self._sweep_page(sweep)
 
     async def _sweep_page(self, sweep: Sweep) -> None:
         swept = await sweep_page(self._chain, sweep)
-        await self._save(lambda state: after_page(state, sweep, swept))
+        await self._kept.save(lambda state: after_page(state, sweep, swept))
         await self._ask_again(swept.wrong, sweep.height)
         if swept.rest is None:
-            self._note("follow.swept", kind=sweep.kind.value, block_height=sweep.height)
+            self._kept.note("follow.swept", kind=sweep.kind.value, block_height=sweep.height)
 
     async def _ask_again(self, wrong: Sequence[Address], height: BlockHeight) -> None:
         if not wrong:
             return
-        self._note("follow.invalidated", block_height=height, predicates=len(wrong))
+        self._kept.note("follow.invalidated", block_height=height, predicates=len(wrong))
         if self._is_near(height):
             await self._refill(wrong, height)
-
-    # What is kept
-
-    async def _save(self, change: Change | None = None, *, ends: bool = False) -> None:
-        """Change the state, in the store first; prolong the lease, or end it."""
-        async with self._saving:  # the walk beside the blocks changes it too
-            state = self._state if change is None else change(self._state)
-            now_ms = await self._chain.cursors.save(
-                self._chain.chain_id, self._token, state, tip=self._tip, ends=ends
-            )
-            if now_ms is None:
-                raise LeaseLostError("somebody else follows the chain")
-            self._now_ms, self._state = now_ms, state
-
-    async def _load_durably(self) -> tuple[BlockMark, BlockMark] | None:
-        try:
-            return await self._chain.durable.load(self._chain.chain_id)
-        except RegistryUnavailableError as error:
-            self._complain("follow.no_durable_cursor", reason=str(error))
-            return None
-
-    async def _keep_durably(self) -> None:
-        cursor, origin = self._state.cursor, self._state.origin
-        if cursor is None or origin is None:
-            return
-        if 0 <= cursor.height - self._state.durable_height < DURABLE_BLOCKS:
-            return
-        try:
-            await self._chain.durable.save(self._chain.chain_id, cursor, origin)
-        except RegistryUnavailableError as error:
-            self._complain("follow.no_durable_cursor", reason=str(error))
-        await self._save(lambda state: replace(state, durable_height=cursor.height))
-
-    # What people see
-
-    def _note(self, event: str, **fields: object) -> None:
-        _log.info(event, chain_id=self._chain.chain_id, **fields)
-
-    def _complain(self, event: str, **fields: object) -> None:
-        """Log what may go on for hours twice a minute, not twice a second."""
-        now = time.monotonic()
-        if now - self._reported.get(event, float("-inf")) >= _REPORT_SECONDS:
-            self._reported[event] = now
-            _log.warning(event, chain_id=self._chain.chain_id, **fields)
 
 
 def _undoubted(state: FollowerState) -> FollowerState:

@@ -20,7 +20,8 @@ from domain.errors import ProviderError
 from domain.values import Address, Fresh, Missing, Stale
 from provider.block_queries import BLOCKS_PER_REQUEST
 from supervisor.valkey import EmbeddedServer
-from tasks.following import OVERLAP_BLOCKS, Follower, LeaseLostError
+from tasks.following import OVERLAP_BLOCKS, Follower
+from tasks.following_state import LeaseLostError
 from tests.follow_support import CHAIN_ID, LIMITS, Desk, desk, settle
 from tests.provider_support import until
 
