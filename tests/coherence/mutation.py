@@ -22,6 +22,7 @@ _COPIED = ("cache", "domain", "supervisor", "config", "tests", "pyproject.toml")
 _PYTHON = ("judging", "publishing", "leases", "lives", "reading", "waiting", "hot")
 _TESTS = (
     "tests/unit/cache/test_cache_lives.py",
+    "tests/unit/cache/test_judging.py",
     "tests/contract/test_cache_contract.py",
     "tests/integration/test_cache_reading.py",
     "tests/integration/test_cache_drop_in.py",

@@ -474,6 +474,15 @@ async def test_a_key_of_ours_that_was_damaged_stops_no_change(
     assert not await harness.is_fresh(ALICE)
 
 
+async def test_with_hash_tags_a_damaged_due_time_stops_no_change(client: Redis) -> None:
+    cache = redis_cache(client, hash_tags=True)
+    await client.set(f"bc:due:{{chain-{MAINNET}}}", "text")
+
+    await cache.invalidate([ALICE], MAINNET)
+
+    assert not await client.exists(f"bc:due:{{chain-{MAINNET}}}")
+
+
 OPERATIONS: dict[str, Callable[[RedisBalanceCache, Lease], Awaitable[object]]] = {
     "read": lambda cache, _: cache.read(MAINNET, [ALICE]),
     "acquire": lambda cache, _: cache.acquire(MAINNET, [ALICE]),
