@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from api import balances, health, metrics, problems
 from api.body_limit import BodyLimit
 from api.context import Parts
+from api.demo.routes import Payer, demo_router
 from api.internal import routes as internal
 from api.internal.guard import Guard
 from api.prices import Prices
@@ -39,7 +40,10 @@ class _Application(FastAPI):
 
 
 def create_app(
-    settings: Settings, publisher: TaskPublisher | None = None, lanes: LaneWatch | None = None
+    settings: Settings,
+    publisher: TaskPublisher | None = None,
+    lanes: LaneWatch | None = None,
+    payer: Payer | None = None,
 ) -> FastAPI:
     """Build the application; it opens its parts at start-up and closes them at the end.
 
@@ -47,6 +51,7 @@ def create_app(
         settings: what the operator decided.
         publisher: hands tasks to the workers.
         lanes: tells what waits for them.
+        payer: pays for the demo page; without one, or without `DEMO_PAGE`, there is no page.
     """
 
     @asynccontextmanager
@@ -94,4 +99,6 @@ def create_app(
     app.include_router(metrics.router)
     app.include_router(internal.router)
     app.include_router(internal.open_router)
+    if settings.demo_page and payer is not None:
+        app.include_router(demo_router(payer))
     return app

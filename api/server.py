@@ -11,6 +11,7 @@ import uvicorn
 
 from api.app import create_app
 from api.context import Parts
+from api.demo.routes import Payer
 from config.settings import Settings
 from domain.errors import ConfigurationError
 from domain.lanes import LaneWatch
@@ -21,7 +22,10 @@ _STOP_SECONDS = 10
 
 
 def serve(
-    settings: Settings, publisher: TaskPublisher | None = None, lanes: LaneWatch | None = None
+    settings: Settings,
+    publisher: TaskPublisher | None = None,
+    lanes: LaneWatch | None = None,
+    payer: Payer | None = None,
 ) -> None:
     """Serve the API until the process is told to end (INT or TERM).
 
@@ -31,6 +35,7 @@ def serve(
         settings: API_HOST, API_PORT (0: a free one) and all the rest.
         publisher: hands tasks to the workers; closed at the end if it can be closed.
         lanes: tells what waits for them.
+        payer: pays for the demo page.
 
     Raises:
         ConfigurationError: the port is in use, the address is not ours, or a node serves
@@ -41,16 +46,20 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     print(f"balance-cache api listening on http://{shown}:{port}", flush=True)  # noqa: T201 - the documented line
     with listener:
-        _Server(settings, publisher, lanes).run(sockets=[listener])
+        _Server(settings, publisher, lanes, payer).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """A server that holds the publisher open while it serves."""
 
     def __init__(
-        self, settings: Settings, publisher: TaskPublisher | None, lanes: LaneWatch | None
+        self,
+        settings: Settings,
+        publisher: TaskPublisher | None,
+        lanes: LaneWatch | None,
+        payer: Payer | None,
     ) -> None:
-        self._app = create_app(settings, publisher, lanes)
+        self._app = create_app(settings, publisher, lanes, payer)
         super().__init__(
             uvicorn.Config(
                 self._app,

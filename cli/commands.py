@@ -108,12 +108,14 @@ def seed_command(
 def api_command() -> None:
     """Serve the read API (API_HOST, API_PORT)."""
     from api.server import serve
+    from cli.demo.payer import SimulatedPayer
     from tasks.lanes import open_lanes
     from tasks.publisher import open_publisher
 
     settings = current_settings()
     configure_logging(settings.log_level)
-    serve(settings, open_publisher(settings), open_lanes(settings))
+    payer = SimulatedPayer() if settings.demo_page else None
+    serve(settings, open_publisher(settings), open_lanes(settings), payer)
 
 
 def config_command() -> None:

@@ -30,7 +30,8 @@ def run_until_stopped(given: Settings, console: Console) -> None:
     """
     simulate = "fuel_networks" not in given.model_fields_set
     asyncio.run(check_given(given, simulate=simulate))
-    with System(given, overrides=_internal_key(given), simulate=simulate) as system:
+    overrides = _internal_key(given) | _demo_page(given, simulate=simulate)
+    with System(given, overrides=overrides, simulate=simulate) as system:
         api_port, flower_port = _port(given, "api_port"), _port(given, "flower_port")
         worker = system.start_worker()
         api = system.start_api("api", api_port)
@@ -51,6 +52,11 @@ def run_until_stopped(given: Settings, console: Console) -> None:
 def _internal_key(given: Settings) -> dict[str, str]:
     """Return a key for the internal routes, which are closed without one."""
     return {} if given.internal_api_keys else {"INTERNAL_API_KEY": token_hex(16)}
+
+
+def _demo_page(given: Settings, *, simulate: bool) -> dict[str, str]:
+    """Show the demo page where its transactions can be made, unless the environment decides."""
+    return {"DEMO_PAGE": "true"} if simulate and "demo_page" not in given.model_fields_set else {}
 
 
 async def _populate(system: System) -> SeededUser | None:
@@ -76,7 +82,12 @@ def _say_what_to_try(
     console: Console, system: System, user: SeededUser | None, api_port: int, flower_port: int
 ) -> None:
     api = f"http://127.0.0.1:{api_port}"
+    page = []
+    if system.settings.demo_page and user is not None:
+        # After the #: a browser keeps it, and no log of a server ever has it.
+        page = [f"Page    {api}/demo#token={user.token}&user={user.user_address}"]
     lines = [
+        *page,
         f"API     {api}   (/docs lists all routes)",
         f"Flower  http://127.0.0.1:{flower_port}",
         *(f"node    {s.origin}/v1/graphql   {s.name}" for s in system.simulations),

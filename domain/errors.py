@@ -14,6 +14,7 @@ Transient and permanent are types, so that a retry reads the class and never the
     ├── PublishingError             the broker did not take a task in time
     ├── BrokerUnavailableError      the broker does not tell what waits in its lanes
     ├── PriceSourceError            the configured source of prices gave none
+    ├── PaymentError                a simulated node did not pay for the demo page
     └── ProviderError               the Fuel node gave no balances
         ├── TransientProviderError  worth a retry, on this node or the next
         │   ├── NodeUnreachableError    no connection, no answer in time, a broken answer
@@ -92,6 +93,10 @@ class BrokerUnavailableError(BalanceCacheError):
 
 class PriceSourceError(BalanceCacheError):
     """The configured source of prices gave none that can be used; the known ones go on."""
+
+
+class PaymentError(BalanceCacheError):
+    """A payment of the demo page was not made: the node is not a simulated one, or refuses."""
 
 
 class ProviderError(BalanceCacheError):

@@ -18,6 +18,7 @@ import uvicorn
 from redis.asyncio import Redis
 
 from api.app import create_app
+from api.demo.routes import Payer
 from api.server import listen
 from config.settings import Settings
 from devnet.chain import AccountBalance
@@ -154,10 +155,14 @@ def settings_for(redis_url: str, database_url: str, node_url: str, **changes: An
 
 @asynccontextmanager
 async def started(
-    settings: Settings, publisher: TaskPublisher | None, *, peer: str = "127.0.0.1"
+    settings: Settings,
+    publisher: TaskPublisher | None,
+    *,
+    peer: str = "127.0.0.1",
+    payer: Payer | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Start the application, without a socket, and hand out a client of it."""
-    app = create_app(settings, publisher)
+    app = create_app(settings, publisher, payer=payer)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(peer, 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

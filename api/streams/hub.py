@@ -19,7 +19,7 @@ from api.streams.states import VaultState
 from cache.changes import START, Change, ChangeKind
 from domain.errors import BalanceCacheError, CacheUnavailableError
 from domain.ports import Served, Source
-from domain.values import Address, ChainId, Lane, ReadAnswer
+from domain.values import Address, ChainId, Lane, Missing
 from runtime.assembly import Runtime
 
 _REMEMBERED = 10_000
@@ -176,7 +176,12 @@ class Hub:
         self, chain_id: ChainId, addresses: Sequence[Address]
     ) -> dict[Address, VaultState]:
         answers = await self._runtime.cache.read(chain_id, addresses, counted=False)
-        return await self.states(chain_id, _served(answers))
+        served = {address: Served(answer, Source.CACHE) for address, answer in answers.items()}
+        lost = [address for address, answer in answers.items() if isinstance(answer, Missing)]
+        if lost:  # as every reader does: the database may still know, and it is fetched behind
+            reader = self._runtime.reader(chain_id)
+            served |= await reader.read_many(lost, allow_stale=True, wait_seconds=0)
+        return await self.states(chain_id, served)
 
     async def look(self) -> None:
         """Read all watched vaults: not every change is told of.
@@ -233,7 +238,3 @@ class Hub:
         _log.warning("streams_live" if live else "streams_interrupted")
         for feed in {feed for feeds in self._feeds.values() for feed in feeds}:
             feed.say("live", {"live": live})
-
-
-def _served(answers: Mapping[Address, ReadAnswer]) -> dict[Address, Served]:
-    return {address: Served(answer, Source.CACHE) for address, answer in answers.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from domain.values import Address, AssetId, BlockHeight
+from domain.values import Address, AssetId, BlockHeight, ChainId
 
 _SECONDS = 10.0
 
@@ -48,6 +48,12 @@ class SimulatedNode:
         body = {"from": sender, "to": receiver, "assetId": asset_id, "amount": str(amount)}
         answer = await self._post("transfer", body)
         return Confirmed(answer["transactionId"], int(answer["blockHeight"]))
+
+    async def chain_id(self) -> ChainId:
+        """Return which chain the node simulates."""
+        response = await self._client.get("state")
+        response.raise_for_status()
+        return int(response.json()["chainId"])
 
     async def requests(self) -> int:
         """Return how many GraphQL requests the node has got so far."""

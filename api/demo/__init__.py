@@ -1,0 +1,1 @@
+"""A page that shows the stream of balances; there only where `DEMO_PAGE` is set."""
