@@ -328,6 +328,14 @@ class Settings(BaseSettings):
         description="Who else may read /metrics: whoever sends Authorization: Bearer with it.",
     )
 
+    watchdog_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="A worker that takes nothing for so long although its lanes have messages ends "
+        "with exit code 75, for its supervisor to start it again; 0: never.",
+    )
+
     flower_port: int = Field(default=5555, ge=0, le=65_535, description="Where Flower listens.")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

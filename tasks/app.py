@@ -40,6 +40,8 @@ app = Celery(
         "tasks.prices",
         "tasks.audit",
         "tasks.keep",
+        "tasks.replies",
+        "tasks.watchdog",
     ],
 )
 # A promise: Celery calls it when the configuration is first needed.

@@ -34,6 +34,7 @@ INVALIDATE_ALL = "balances.invalidate_all"
 CLEAR_ALL = "balances.clear_all"
 REFRESH_PRICES = "prices.refresh"
 AUDIT = "balances.audit"
+FORGET_REPLIES = "broker.forget_replies"
 KEEP = "balances.keep"
 PRUNE = "balances.prune_history"
 

@@ -9,6 +9,7 @@ from tasks.names import (
     AUDIT,
     FOLLOW,
     FOLLOW_SECONDS,
+    FORGET_REPLIES,
     KEEP,
     PRUNE,
     PUBLISH_LOST,
@@ -24,6 +25,9 @@ whole interval. The task fetches nothing while the kept ones are young."""
 _PRUNE_SECONDS = 600.0
 """How often it is looked for history that is old enough to be forgotten."""
 
+_REPLIES_SECONDS = 60.0
+"""How often answers to remote control that nobody fetched are looked for."""
+
 _LOST_LOOK_SECONDS = 5.0
 """How often it is looked whether an accepted invalidation was lost on its way to a worker."""
 
@@ -38,6 +42,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     return {
         **_refreshes(settings),
         **_lost_messages(),
+        **_replies(),
         **(_keeping(settings) if settings.durable_enabled else {}),
         **(_audits(settings) if settings.audit_enabled else {}),
         **(_followers(settings) if _follows(settings) else {}),
@@ -64,6 +69,16 @@ def _lost_messages() -> dict[str, dict[str, Any]]:
             "task": PUBLISH_LOST,
             "schedule": _LOST_LOOK_SECONDS,
             "options": {"queue": Queue.INVALIDATION.value, "expires": _LOST_LOOK_SECONDS},
+        }
+    }
+
+
+def _replies() -> dict[str, dict[str, Any]]:
+    return {
+        "forget-replies": {
+            "task": FORGET_REPLIES,
+            "schedule": _REPLIES_SECONDS,
+            "options": {"queue": Queue.REFRESH.value, "expires": _REPLIES_SECONDS},
         }
     }
 

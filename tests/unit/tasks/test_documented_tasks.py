@@ -12,17 +12,18 @@ import pytest
 from tasks import app, names
 
 PAGE = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text()
+_PREFIXES = ("balances.", "broker.", "prices.")
 NAMES = {
     value
     for name, value in vars(names).items()
-    if name.isupper() and isinstance(value, str) and value.startswith(("balances.", "prices."))
+    if name.isupper() and isinstance(value, str) and value.startswith(_PREFIXES)
 }
 
 
 def test_every_task_has_a_name_that_others_can_import() -> None:
     app.loader.import_default_modules()
 
-    assert {name for name in app.tasks if name.startswith(("balances.", "prices."))} == NAMES
+    assert {name for name in app.tasks if name.startswith(_PREFIXES)} == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
