@@ -125,7 +125,8 @@ class Watchdog(threading.Thread):
 
 
 def _is_busy() -> bool:
-    ending = state.should_stop not in (None, False) or state.should_terminate not in (None, False)
+    signs: tuple[object, ...] = (state.should_stop, state.should_terminate)
+    ending = any(sign is not None and sign is not False for sign in signs)  # 0 is an exit code
     return ending or bool(state.active_requests or state.reserved_requests)
 
 
