@@ -2,10 +2,8 @@
 
 ``make bench-provider`` runs it: a simulated node as a process of its own, 500 ms a request.
 
-Three ways: "batched" is the provider against the simulator; "replayed" the same against a front
-that answers from memory what the simulator answered before, because ten requests of 200 vaults at
-once keep one Python process busy for longer than a real node; "one by one" is what the TypeScript
-SDK does, one request a vault, five at a time.
+Two ways: "batched" is the provider; "one by one" is what the TypeScript SDK does, one request a
+vault, five at a time.
 """
 
 from __future__ import annotations
@@ -125,13 +123,6 @@ def simulator(
     return running("devnet", *figures, port=port)
 
 
-def replaying(node_url: str) -> contextlib.AbstractAsyncContextManager[Simulator]:
-    """Run the front that answers from memory."""
-    port = free_port()
-    figures = (str(port), node_url, str(LATENCY_MS))
-    return running("benchmarks.replaying_node", *figures, port=port)
-
-
 async def ours(provider: NodeProvider, addresses: list[str]) -> int:
     """Fetch by the provider."""
     answers = await provider.fetch_many(addresses, deadline_seconds=60)
@@ -183,15 +174,15 @@ async def measure(way: str, vaults: int, fetch: Fetch, node: Simulator) -> Figur
     )
 
 
-async def batched(way: str, node: Simulator) -> list[Figures]:
+async def batched(node: Simulator) -> list[Figures]:
     """Measure the provider on each number of vaults."""
     network = Network(0, "simulated", (node.url,))
     provider = NodeProvider(network, timeout_seconds=60, concurrency=CONCURRENCY)
     await provider.verify()
     figures = []
     try:
-        for vaults in track(VAULTS, description=way, console=Console(stderr=True)):
-            run = await measure(way, vaults, lambda found: ours(provider, found), node)
+        for vaults in track(VAULTS, description="batched", console=Console(stderr=True)):
+            run = await measure("batched", vaults, lambda found: ours(provider, found), node)
             figures.append(run)
     finally:
         await provider.close()
@@ -215,13 +206,8 @@ async def run(most_vaults_of_sdk: int) -> list[Figures]:
     """Make all runs."""
     async with simulator() as node:
         await node.fill(max(VAULTS))
-        figures = await batched("batched", node)
+        figures = await batched(node)
         figures += await one_by_one(node, most_vaults_of_sdk)
-    # No blocks: an answer from memory names an old height, and would rightly be refused.
-    quiet = simulator(latency_ms=0, block_seconds=0)
-    async with quiet as behind, replaying(behind.url) as front:
-        await behind.fill(max(VAULTS))
-        figures += await batched("replayed", front)
     return figures
 
 

@@ -81,6 +81,18 @@ def test_health_is_told_at_both_paths(devnet: DevnetServer, client: httpx.Client
         assert (response.status_code, response.json()) == (200, {"up": True})
 
 
+@pytest.mark.parametrize("path", ["/v1/graphql", "/v1/graphql-sub"])
+def test_of_a_body_without_a_length_no_more_is_kept_than_the_limit(
+    shared_devnet: DevnetServer, path: str
+) -> None:
+    parts = (b" " * 65_536 for _ in range(200))
+    origin = shared_devnet.url.removesuffix("/v1/graphql")
+    headers = {"content-type": "application/json"}
+    response = httpx.post(origin + path, content=parts, headers=headers, timeout=30)
+    assert response.status_code == 413
+    assert shared_devnet.devnet.log.records()[-1].bytes_in < 2 * 1_048_576
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "text"),
     [
