@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 import uvicorn
 from redis.asyncio import Redis
 
@@ -122,6 +123,16 @@ class World:
         }
         await self.redis.set("assets:maps", json.dumps(maps), ex=3600)
 
+    async def warm(self, *addresses: str) -> None:
+        """Publish a snapshot of each predicate, as a read does."""
+        user = await self.database.add_user()
+        for address in addresses:
+            await self.database.add_predicate(user, predicate_address=address)
+        answer = await self.get("/user/allocation", await self.sign_in(user))
+        assert answer.status_code == 200
+        keys = [f"balance:{address}:{CHAIN_ID}" for address in addresses]
+        assert await self.redis.exists(*keys) == len(keys)
+
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         return await self.client.get(path, headers=headers)
 
@@ -168,6 +179,8 @@ async def started(
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             yield client
 
+
+on_both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 _template: list[bytes] = []
 

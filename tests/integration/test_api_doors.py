@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,8 +13,7 @@ from devnet.chain import AccountBalance
 from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from domain.networks import Network
-from supervisor.valkey import EmbeddedServer
-from tests.api_support import CHAIN_ID, ETH, KEY, World, open_world, started
+from tests.api_support import CHAIN_ID, ETH, KEY, World, on_both_databases, started
 from tests.databases import bytes32, coin
 
 READ_PATHS = [
@@ -47,24 +45,9 @@ INTERNAL = [
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[DevnetServer]:
-    with DevnetServer(DevnetOptions(port=0, block_seconds=0.0, chain_id=CHAIN_ID)) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def testnet() -> Iterator[DevnetServer]:
     with DevnetServer(DevnetOptions(port=0, block_seconds=0.0, chain_id=0)) as server:
         yield server
-
-
-@pytest.fixture
-async def world(
-    cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
-) -> AsyncIterator[World]:
-    database_url = f"sqlite:///{tmp_path}/bako.sqlite3"
-    async with open_world(cache_server.url(), database_url, node) as world:
-        yield world
 
 
 def _amount(body: dict[str, Any]) -> str:
@@ -75,6 +58,7 @@ def _amount(body: dict[str, Any]) -> str:
     return str(rows[0]["amount"])
 
 
+@on_both_databases
 async def test_the_sessions_network_decides_the_chain_and_the_reservations_on_every_path(
     world: World, testnet: DevnetServer
 ) -> None:
@@ -177,6 +161,7 @@ _ODD_HEADERS: list[tuple[bytes, bytes]] = [
 ]
 
 
+@on_both_databases
 @pytest.mark.parametrize("path", ["/user/allocation", "/predicate/reserved-coins/{}"])
 async def test_malformed_credentials_are_no_credentials(world: World, path: str) -> None:
     user = await world.database.add_user()
@@ -239,6 +224,7 @@ async def test_a_huge_body_that_does_not_announce_its_length_is_refused_on_every
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@on_both_databases
 @pytest.mark.parametrize(
     "user_id", ["'; DROP TABLE users--", "*", "../x", str(uuid4()) + "0", "\u0000", "ü"]
 )

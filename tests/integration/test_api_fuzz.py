@@ -6,15 +6,11 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from supervisor.valkey import EmbeddedServer
-from tests.api_support import CHAIN_ID, ETH, KEY, open_world, served
+from tests.api_support import ETH, KEY, open_world, served
 from tests.databases import bytes32
 
 CHECKS = (
@@ -26,12 +22,6 @@ CHECKS = (
 )
 EXAMPLES = 25
 SEED = 4
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[DevnetServer]:
-    with DevnetServer(DevnetOptions(port=0, block_seconds=0.0, chain_id=CHAIN_ID)) as server:
-        yield server
 
 
 async def test_generated_input_meets_no_500_and_no_answer_off_its_description(

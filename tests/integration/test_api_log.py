@@ -14,7 +14,6 @@ import pytest
 import structlog
 
 from config.logging import configure_logging
-from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from registry.store import Registry
 from supervisor.ports import free_port
@@ -36,12 +35,6 @@ EVERY_PATH = (
     ("POST", "/internal/events/transaction"),
     ("POST", "/internal/cache/clear"),
 )
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[DevnetServer]:
-    with DevnetServer(DevnetOptions(port=0, block_seconds=0.0, chain_id=CHAIN_ID)) as server:
-        yield server
 
 
 def test_nothing_that_a_request_or_a_setting_keeps_secret_reaches_the_log(

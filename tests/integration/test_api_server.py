@@ -23,12 +23,6 @@ from tests.api_support import CHAIN_ID
 from tests.process_support import clean_environment
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[DevnetServer]:
-    with DevnetServer(DevnetOptions(port=0, block_seconds=0.0, chain_id=CHAIN_ID)) as server:
-        yield server
-
-
 def environment_of(
     cache_server: EmbeddedServer, node_url: str, directory: Path, **changes: str
 ) -> dict[str, str]:
