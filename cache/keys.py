@@ -12,6 +12,7 @@ quotes                           hash    Bako; we read   Bako's
 assets:maps                      string  Bako; we read   Bako's
 bc:last:{a}:{c}                  string  ours            keep life (`BALANCE_KEEP_TTL`)
 bc:state:{a}:{c}                 hash    ours            the longest of keep, fresh and flag life
+bc:events:{a}:{c}                list    ours            a day after the last event
 bc:hot:{c}                       zset    ours            hot life after the last read
 bc:due:{c}                       zset    ours            as bc:hot
 bc:reads:{c}                     hash    ours            as bc:hot
@@ -25,6 +26,7 @@ bc:epoch                         string  ours            7 days after the last n
 bc:audit:{c}                     string  ours            7 days after the last audit
 bc:kept                          hash    ours            7 days after the last run of the keeper
 bc:follow:{c}                    hash    ours            30 days after the follower's last step
+bc:recent:{kind}                 stream  ours            a day after the last entry; bounded
 bc:ended                         (pub/sub channel: which leases ended)
 ===============================  ======  ==============  =========================================
 
@@ -89,6 +91,10 @@ class Keys:
     def state(self, address: Address, chain_id: ChainId) -> str:
         """Generation, heights and lease; the fields are listed in scripts/prelude.lua."""
         return f"bc:state:{self._tag(address)}:{chain_id}"
+
+    def events(self, address: Address, chain_id: ChainId) -> str:
+        """What happened to one predicate, for operators."""
+        return f"bc:events:{self._tag(address)}:{chain_id}"
 
     def hot(self, chain_id: ChainId) -> str:
         """When each hot predicate was last read."""

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from cli.errors import BrokenSystemError
+from cli.output import JsonOption, console, print_json
 from config.logging import configure_logging
 from config.settings import current_settings
 from domain.errors import BalanceCacheError, ConfigurationError
@@ -118,35 +119,41 @@ def api_command() -> None:
     serve(settings, open_publisher(settings), open_lanes(settings), payer)
 
 
-def config_command() -> None:
-    """Show the effective settings, with secrets masked."""
-    from rich.console import Console
+def config_command(as_json: JsonOption = False) -> None:
+    """Show the effective settings and where each comes from, with secrets masked."""
+    from cli import show_config
 
-    from cli.show_config import print_config
+    settings = current_settings()
+    if as_json:
+        print_json(show_config.as_json(settings))
+    else:
+        show_config.print_config(settings, console())
 
-    print_config(current_settings(), Console())
 
-
-def list_dead_letters_command() -> None:
+def list_dead_letters_command(as_json: JsonOption = False) -> None:
     """List messages that nobody could work on: refused, broken, or deadly to their process."""
-    from rich.console import Console
-
-    from cli.dead_letters import list_dead_letters
+    from cli.dead_letters import list_dead_letters, print_dead_letters
 
     settings = current_settings()
     configure_logging("WARNING", as_json=False)
-    asyncio.run(list_dead_letters(settings, Console()))
+    letters = asyncio.run(list_dead_letters(settings))
+    if as_json:
+        print_json(letters)
+    else:
+        print_dead_letters(letters, console())
 
 
-def replay_dead_letters_command() -> None:
+def replay_dead_letters_command(as_json: JsonOption = False) -> None:
     """Publish all of them again; those that fail again come back to the list."""
-    from rich.console import Console
-
     from cli.dead_letters import replay_dead_letters
 
     settings = current_settings()
     configure_logging("WARNING", as_json=False)
-    asyncio.run(replay_dead_letters(settings, Console()))
+    count = asyncio.run(replay_dead_letters(settings))
+    if as_json:
+        print_json({"replayed": count})
+    else:
+        console().print(f"{count} dead letters replayed")
 
 
 def warm_up_command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -17,17 +18,21 @@ from tasks.publisher import open_publisher
 _PUBLISH_SECONDS = 5.0
 
 
-async def list_dead_letters(settings: Settings, console: Console) -> None:
-    """Print the dead letters, the oldest first.
+async def list_dead_letters(settings: Settings) -> list[DeadLetter]:
+    """Return the dead letters, the oldest first.
 
     Raises:
         CacheUnavailableError: they cannot be read.
     """
     runtime = await Runtime.open(settings)
     try:
-        letters = await runtime.dead_letters.listed()
+        return await runtime.dead_letters.listed()
     finally:
         await runtime.close()
+
+
+def print_dead_letters(letters: Sequence[DeadLetter], console: Console) -> None:
+    """Print the dead letters for people."""
     table = Table("when", "task", "arguments", "lane", "reason")
     for letter in letters:
         table.add_row(_when(letter), letter.task, _arguments(letter), letter.queue, letter.reason)
@@ -36,8 +41,8 @@ async def list_dead_letters(settings: Settings, console: Console) -> None:
     console.print(f"{len(letters)} dead letters", highlight=False)
 
 
-async def replay_dead_letters(settings: Settings, console: Console) -> None:
-    """Publish all of them again.
+async def replay_dead_letters(settings: Settings) -> int:
+    """Publish all of them again; return how many.
 
     Raises:
         CacheUnavailableError: they cannot be read.
@@ -46,10 +51,9 @@ async def replay_dead_letters(settings: Settings, console: Console) -> None:
     runtime = await Runtime.open(settings)
     try:
         async with open_publisher(settings, seconds=_PUBLISH_SECONDS) as publisher:
-            count = await replay(runtime.dead_letters, publisher)
+            return await replay(runtime.dead_letters, publisher)
     finally:
         await runtime.close()
-    console.print(f"{count} dead letters replayed", highlight=False)
 
 
 def _when(letter: DeadLetter) -> str:

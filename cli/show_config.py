@@ -6,19 +6,26 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from config.settings import Settings
+from config.settings import Settings, origin
 from domain.networks import Network, without_credentials
 
 
 def print_config(settings: Settings, console: Console) -> None:
-    """Print every variable, its effective value, and whether it was set."""
+    """Print every variable, its effective value, and where that comes from."""
     table = Table(box=None, pad_edge=False)
     for heading in ("variable", "value", "from"):
         table.add_column(heading, overflow="fold")
     for name in type(settings).model_fields:
-        source = "environment" if name in settings.model_fields_set else "default"
-        table.add_row(name.upper(), shown(getattr(settings, name)), source)
+        table.add_row(name.upper(), shown(getattr(settings, name)), origin(settings, name))
     console.print(table)
+
+
+def as_json(settings: Settings) -> dict[str, object]:
+    """Return the same for programs."""
+    return {
+        name.upper(): {"value": shown(getattr(settings, name)), "from": origin(settings, name)}
+        for name in type(settings).model_fields
+    }
 
 
 def shown(value: object) -> str:

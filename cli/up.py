@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import time
 from secrets import randbelow, token_hex
 
@@ -99,6 +100,7 @@ def _say_what_to_try(
         key = system.environment.get("INTERNAL_API_KEY", "one of yours")
         for simulation in system.simulations[:1]:
             lines += _a_transaction(api, simulation, user, key)
+    lines += _look_inside(system)
     for line in [*lines, "", "Ctrl-C ends everything."]:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -117,4 +119,16 @@ def _a_transaction(api: str, simulation: Simulation, user: SeededUser, key: str)
         f"  KEY={key}",
         f"{curl} {simulation.origin}/devnet/transfer -d '{json.dumps(payment)}'",
         f"{tell} -d '{json.dumps(event)}'",
+    ]
+
+
+def _look_inside(system: System) -> list[str]:
+    """Return what another terminal needs for `balance-cache doctor` and its like."""
+    names = ("REDIS_URL", "CELERY_BROKER_URL", "DATABASE_URL", "FUEL_NETWORKS", "INTERNAL_API_KEY")
+    known = {name: system.environment[name] for name in names if name in system.environment}
+    return [
+        "",
+        "In another terminal, to look at it with balance-cache doctor, top, why ADDRESS:",
+        "",
+        *(f"  export {name}={shlex.quote(value)}" for name, value in known.items()),
     ]

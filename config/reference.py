@@ -7,42 +7,35 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
-from config.settings import Settings
+from config.settings import Settings, environment_names
 from domain.networks import Network
 
 _HEADER = """# Configuration
 
-Every setting is an environment variable; nothing else is read. A wrong value stops the program
-with one line that names the variable, and exit code 2. `balance-cache config` shows what is in
-effect, without secrets. This page is written by `make docs`.
+Every setting is an environment variable, or a file of that name in `SECRETS_DIR`. A wrong value
+stops the program with one line that names the variable, and exit code 2. `balance-cache config`
+shows what is in effect and where it comes from, without secrets. `make docs` writes this page.
 
 | variable | default | meaning |
 |---|---|---|
 """
 
 
-def environment_names(name: str, field: FieldInfo) -> list[str]:
-    """Return the variables that a setting is read from, the one that wins first."""
-    if isinstance(field.validation_alias, AliasChoices):
-        return [str(choice) for choice in field.validation_alias.choices]
-    return [name.upper()]
-
-
 def settings_page() -> str:
     """Return the page, in Markdown."""
     rows = (
-        f"| {_names(name, field)} | {_default(field)} | {_cell(field.description or '')} |"
+        f"| {_names(name)} | {_default(field)} | {_cell(field.description or '')} |"
         for name, field in Settings.model_fields.items()
     )
     return _HEADER + "\n".join(rows) + "\n"
 
 
-def _names(name: str, field: FieldInfo) -> str:
-    return ", or ".join(f"`{variable}`" for variable in environment_names(name, field))
+def _names(name: str) -> str:
+    return ", or ".join(f"`{variable}`" for variable in environment_names(name))
 
 
 def _default(field: FieldInfo) -> str:
@@ -53,7 +46,7 @@ def _default(field: FieldInfo) -> str:
         return f"`{str(default).lower()}`"
     if isinstance(default, tuple) and default and isinstance(default[0], Network):
         return ", ".join(f"{network.name} ({network.chain_id})" for network in default)
-    plain = isinstance(default, str | int | float)
+    plain = isinstance(default, str | int | float | Path)
     return f"`{default if plain else json.dumps(default, default=str)}`"
 
 

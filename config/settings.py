@@ -6,8 +6,10 @@ Names and defaults follow Bako's where Bako has them.
 from __future__ import annotations
 
 import json
+import os
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -18,7 +20,13 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from config.addresses import SCHEMES, check_address
 from domain.errors import ConfigurationError, InvalidValueError, UnknownNetworkError
@@ -29,6 +37,9 @@ DEFAULT_NETWORKS = (
     Network(9889, "mainnet", ("https://mainnet.fuel.network/v1/graphql",)),
     Network(0, "testnet", ("https://testnet.fuel.network/v1/graphql",)),
 )
+
+SECRETS_DIR = Path("/run/secrets")
+"""Where containers are given files with secrets."""
 
 IpNetwork = IPv4Network | IPv6Network
 
@@ -345,6 +356,35 @@ class Settings(BaseSettings):
         check_address(address, SCHEMES[str(info.field_name)])
         return address
 
+    secrets_dir: Path = Field(
+        default=SECRETS_DIR,
+        description="Each setting may also stand in a file of its name in this folder, so that no "
+        "secret is in an environment. The environment wins.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment, then the folder of secrets, where there is one."""
+        del dotenv_settings, file_secret_settings
+        folder = Path(os.environ.get("SECRETS_DIR", SECRETS_DIR))
+        if not folder.is_dir():
+            return init_settings, env_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, folder)
+
+    @field_validator("secrets_dir")
+    @classmethod
+    def _is_folder(cls, folder: Path) -> Path:
+        if folder != SECRETS_DIR and not folder.is_dir():
+            raise ValueError("there is no such folder")
+        return folder
+
     @field_validator("fuel_networks", mode="before")
     @classmethod
     def _parse_networks(cls, raw: Any) -> Any:
@@ -455,6 +495,24 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise ConfigurationError(_one_line(error)) from None
+    except OSError as error:
+        raise ConfigurationError(f"SECRETS_DIR: {error.filename}: {error.strerror}") from None
+
+
+def environment_names(name: str) -> list[str]:
+    """Return the variables that a setting is read from, the one that wins first."""
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [name.upper()]
+
+
+def origin(settings: Settings, name: str) -> str:
+    """Return where a setting's value comes from: environment, file or default."""
+    if name not in settings.model_fields_set:
+        return "default"
+    present = {variable.upper() for variable in os.environ}
+    return "environment" if present & set(environment_names(name)) else "file"
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ from domain.errors import (
     RegistryUnavailableError,
     TransientProviderError,
 )
+from domain.events import EventLog
 from domain.measures import Measures, NoMeasures
 from domain.networks import Network
 from domain.ports import (
@@ -54,6 +55,7 @@ class CachedProvider:
         read_wait_seconds: how long a read waits for the node, unless it says otherwise.
         durable: where balances are kept that the cache may have lost; None: nowhere.
         keep_seconds: how long the cache keeps the last known.
+        events: where it is told what went wrong; None: nowhere.
         enabled: False: every read goes to the node; the cache is neither read nor written.
         measures: is told what readers are given.
     """
@@ -69,6 +71,7 @@ class CachedProvider:
         measures: Measures | None = None,
         durable: LastKnown | None = None,
         keep_seconds: float = 86_400.0,
+        events: EventLog | None = None,
     ) -> None:
         self._measures = measures or NoMeasures()
         self.network = network
@@ -78,7 +81,7 @@ class CachedProvider:
         self._enabled = enabled
         self._durable = durable
         self._keep_seconds = keep_seconds
-        self._refiller = Refiller(network, provider, cache)
+        self._refiller = Refiller(network, provider, cache, events)
         self._direct = DirectReader(provider)
         self._work = BackgroundWork()
         self._behind = RefreshBehind(self._work, self._refiller)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from domain.errors import CacheUnavailableError, ProviderError
+from domain.events import EventLog, Note, VaultEventKind
 from domain.networks import Network
 from domain.ports import (
     BalanceCache,
@@ -37,10 +39,17 @@ Outcomes = dict[Address, RefillOutcome]
 class Refiller:
     """Brings what the node tells into the cache, for one network."""
 
-    def __init__(self, network: Network, provider: BalanceProvider, cache: BalanceCache) -> None:
+    def __init__(
+        self,
+        network: Network,
+        provider: BalanceProvider,
+        cache: BalanceCache,
+        events: EventLog | None = None,
+    ) -> None:
         self._chain_id = network.chain_id
         self._provider = provider
         self._cache = cache
+        self._events = events
 
     async def refill(
         self,
@@ -95,10 +104,12 @@ class Refiller:
         try:
             # Heights of one chain are one row of numbers: what one of them needs, all can meet.
             height = max([required_height, *(lease.required_height for lease in leases)])
+            begun = time.monotonic()
             async with prolonged(self._cache, leases):
                 answers = await self._provider.fetch_many(
                     list(unused), required_height=height, lane=lane
                 )
+            seconds = time.monotonic() - begun
             leased = [
                 (unused.pop(address), answer)
                 for address, answer in answers.items()
@@ -108,9 +119,22 @@ class Refiller:
             for address, answer in answers.items():
                 if isinstance(answer, ProviderError):
                     outcomes[address] = RefillFailed(answer)
-            return outcomes
         finally:
             await self._release(list(unused.values()))
+        await self._tell(outcomes, height, seconds)
+        return outcomes
+
+    async def _tell(self, outcomes: Outcomes, height: BlockHeight, seconds: float) -> None:
+        """Tell operators what went wrong, after everybody who waits was told."""
+        if self._events is None:
+            return
+        failed = {
+            address: _note(outcome.error, height)
+            for address, outcome in outcomes.items()
+            if isinstance(outcome, RefillFailed)
+        }
+        await self._events.note(self._chain_id, failed)
+        await self._events.took(self._chain_id, list(outcomes), seconds)
 
     async def _publish(self, leased: Sequence[tuple[Lease, Snapshot]]) -> Outcomes:
         if not leased:
@@ -135,3 +159,10 @@ class Refiller:
 
 def _fetch_again(outcome: RefillOutcome) -> bool:
     return isinstance(outcome, RefillFailed) and outcome.error in _FETCH_AGAIN
+
+
+def _note(error: ProviderError | PublishOutcome, height: BlockHeight) -> Note:
+    demanded = height or None
+    if isinstance(error, PublishOutcome):
+        return Note(VaultEventKind.PUBLISH_REFUSED, error.value, demanded)
+    return Note(VaultEventKind.FETCH_FAILED, f"{type(error).__name__}: {error}", demanded)

@@ -23,6 +23,7 @@ from domain.values import Address, checksum_address, parse_address, read_chain_i
 from registry import migrate, queries
 from registry.engine import database_errors, open_engine
 from registry.follower import DurableCursors
+from registry.indexes import lacking
 from registry.records import PendingDraft, PredicateRecord, StoredSession, signers, signs_for
 from registry.reserved import network_url_of, reserved_by
 from registry.snapshots import DurableSnapshots
@@ -84,6 +85,18 @@ class Registry:
         with database_errors():
             async with self._reading.connect() as connection:
                 await connection.execute(text("SELECT 1"))
+
+    async def lacking_indexes(self) -> Sequence[str]:
+        """Return what `python -m registry add-indexes` would add, as ``table (columns)``.
+
+        Nothing for the embedded default (SQLite): it is small.
+        """
+        with database_errors():
+            async with self._reading.connect() as connection:
+                found = await connection.run_sync(lacking)
+        if self._engine.dialect.name == "sqlite":
+            return []
+        return [f"{table} ({', '.join(columns)})" for table, columns in found]
 
     async def addresses_of_user(self, user_id: str, limit: int | None = None) -> Sequence[Address]:
         """Return the addresses of all predicates of a user, newest first.

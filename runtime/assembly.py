@@ -16,14 +16,18 @@ from cache.cursor import FollowerCursors
 from cache.dead_letters import DeadLetters
 from cache.foreign import ForeignBalances
 from cache.heartbeat import Heartbeat
+from cache.inspection import Inspector
 from cache.keeper import Keeper
 from cache.prices import PriceStore
 from cache.quotes import QuoteStore
+from cache.recent import RecentLog
 from cache.registry_version import RegistryVersion
 from cache.sampling import AuditSample
+from cache.server import CacheServer
 from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
 from cache.tally import Tally
+from cache.vault_log import VaultLog
 from cache.vitals import VitalSigns
 from cache.warm_ups import WarmUps
 from cache.watched import WatchedPredicates
@@ -41,6 +45,7 @@ from provider.cached import CachedProvider
 from provider.comparing import Comparer
 from provider.node import NodeProvider
 from provider.prices import source_of
+from provider.reports import NodeReport, report_nodes
 from registry.snapshots import DurableSnapshots
 from registry.store import Registry
 from runtime.following import FollowedChain
@@ -68,6 +73,10 @@ class Runtime:
         tally: counts what operators count.
         companions: invalidated vaults that share the next request.
         dead_letters: messages that nobody could work on.
+        vault_log: what happened to each vault.
+        inspector: what Redis holds of single vaults.
+        server: what the cache's server says of itself.
+        recent: what happened lately, whoever it happened to.
         beat: when beat was last heard of.
         vitals: how the cache is, for those who watch.
         measures: counts what happens in this process.
@@ -94,6 +103,10 @@ class Runtime:
     tally: Tally
     companions: Companions
     dead_letters: DeadLetters
+    vault_log: VaultLog
+    inspector: Inspector
+    server: CacheServer
+    recent: RecentLog
     beat: Heartbeat
     vitals: VitalSigns
     measures: Measures
@@ -140,6 +153,7 @@ class Runtime:
             copied_vaults=settings.local_copy_max_vaults if settings.local_copy else 0,
             measures=measures,
         )
+        vault_log = VaultLog(client, hash_tags=settings.redis_hash_tags)
         budget = _budget(settings, RedisCallBudget(client, _limits(settings)), measures)
         nodes = {n.chain_id: _node(settings, n, budget, measures) for n in settings.fuel_networks}
         durable = registry.durable_snapshots()
@@ -155,6 +169,7 @@ class Runtime:
                 measures=measures,
                 durable=durable if settings.durable_enabled else None,
                 keep_seconds=settings.balance_keep_ttl,
+                events=vault_log,
             )
             for chain_id, node in nodes.items()
         }
@@ -171,6 +186,14 @@ class Runtime:
             tally=tally,
             companions=Companions(client),
             dead_letters=DeadLetters(client),
+            vault_log=vault_log,
+            inspector=Inspector(
+                client,
+                hot_life_seconds=settings.hot_life_seconds,
+                hash_tags=settings.redis_hash_tags,
+            ),
+            server=CacheServer(client),
+            recent=RecentLog(client),
             beat=Heartbeat(client),
             vitals=VitalSigns(client, hash_tags=settings.redis_hash_tags),
             measures=measures,
@@ -198,6 +221,7 @@ class Runtime:
                     snapshots=durable,
                     watched=watched,
                     registry=registry,
+                    vault_log=vault_log,
                 )
                 for network in settings.fuel_networks
             },
@@ -249,6 +273,12 @@ class Runtime:
         """Ask every network's nodes who they are; None where one answered and is the right one."""
         outcomes = await asyncio.gather(*(verified(node) for node in self._nodes.values()))
         return dict(zip(self._nodes, outcomes, strict=True))
+
+    async def node_reports(self, timeout_seconds: float) -> Mapping[ChainId, Sequence[NodeReport]]:
+        """Ask each node of every network what it says of itself; costs no budget."""
+        networks = self.settings.fuel_networks
+        found = await asyncio.gather(*(report_nodes(n, timeout_seconds) for n in networks))
+        return {n.chain_id: reports for n, reports in zip(networks, found, strict=True)}
 
     async def troubles(self) -> Mapping[str, str]:
         """Return what does not work at this moment, by name; empty: all is well.

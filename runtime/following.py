@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cache.cursor import FollowerCursors
 from cache.watched import WatchedPredicates
+from domain.events import EventLog
 from domain.ports import BalanceCache
 from domain.values import ChainId
 from provider.blocks import ChainReader
@@ -28,6 +29,7 @@ class FollowedChain:
         snapshots: the last known balances in the database.
         watched: whom the cache holds something of.
         registry: who else is a predicate of ours.
+        vault_log: where it is told why they changed.
         following: held while this process follows it.
     """
 
@@ -39,4 +41,5 @@ class FollowedChain:
     snapshots: DurableSnapshots
     watched: WatchedPredicates
     registry: Registry
+    vault_log: EventLog
     following: asyncio.Lock = field(default_factory=asyncio.Lock)

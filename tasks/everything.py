@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from domain.errors import InvalidValueError
+from domain.events import Note, VaultEventKind
 from domain.values import Address, ChainId
 from tasks import operations
 from tasks.declare import declare_task
@@ -40,7 +41,8 @@ async def invalidate_all(
     No node is asked: hot predicates are due by it, the others are fetched when they are read.
     Recorded with `ENABLE_BALANCE_CACHE=false` too, as every invalidation is.
     """
-    return await _walk(parts, INVALIDATE_ALL, parts.cache.invalidate, chain_id, place)
+    kind = VaultEventKind.INVALIDATED
+    return await _walk(parts, INVALIDATE_ALL, kind, chain_id, place)
 
 
 @declare_task(
@@ -52,22 +54,27 @@ async def invalidate_all(
 )
 async def clear_all(parts: Parts, chain_id: int | None = None, place: int = 0) -> Sequence[Follow]:
     """Forget all balances that were kept when the walk began, the last known too."""
-    return await _walk(parts, CLEAR_ALL, parts.cache.clear, chain_id, place)
+    kind = VaultEventKind.CLEARED
+    return await _walk(parts, CLEAR_ALL, kind, chain_id, place)
 
 
 async def _walk(
-    parts: Parts, task: str, act: Act, chain_id: int | None, place: int
+    parts: Parts, task: str, kind: VaultEventKind, chain_id: int | None, place: int
 ) -> Sequence[Follow]:
     if chain_id is None:
         chains = parts.settings.chain_ids
         return [Follow(task, (each,), Queue.INVALIDATION) for each in chains]
     watched = parts.followed(operations.parse_chain_id(chain_id)).watched
     place = _parse_place(place)
+    cache = parts.cache
+    act: Act = cache.clear if kind is VaultEventKind.CLEARED else cache.invalidate
     met: set[Address] = set()
     for _ in range(_PAGES_PER_STEP):
         place, page = await watched.with_traces(chain_id, place)
         # A predicate has several keys: within a step it is acted on once.
-        await act([address for address in page if address not in met], chain_id)
+        news = [address for address in page if address not in met]
+        await act(news, chain_id)
+        await parts.vault_log.note(chain_id, dict.fromkeys(news, Note(kind, f"task {task}")))
         met.update(page)
         if place == 0:
             break

@@ -21,6 +21,7 @@ from domain.errors import (
     ProviderError,
     RegistryUnavailableError,
 )
+from domain.events import invalidated
 from domain.values import Address, BlockHeight, Lane
 from runtime.following import FollowedChain
 from tasks.following_state import Kept, LeaseLostError
@@ -243,6 +244,9 @@ class Follower:
         last = news.blocks[-1].mark
         wrong = await self._changes.of(news.blocks)
         await self._chain.cache.invalidate(wrong, self._chain.chain_id, last.height)
+        by = f"the follower, blocks up to {last.height}"
+        notes = invalidated(wrong, by, last.height)
+        await self._chain.vault_log.note(self._chain.chain_id, notes)
         has_events = any(block.has_events for block in news.blocks)
 
         def taken(state: FollowerState) -> FollowerState:

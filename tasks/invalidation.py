@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from domain.errors import UnknownNetworkError
+from domain.events import invalidated
 from domain.values import Address
 from tasks import journal, operations
 from tasks.app import app
@@ -47,6 +48,9 @@ async def invalidate(
     chain_ids = _chains(parts, chain_id)
     height = operations.parse_block_height(block_height)
     await operations.invalidate(parts.cache, wanted, chain_id=chain_id, block_height=height)
+    by = f"transaction {transaction_id}" if transaction_id else f"task {INVALIDATE}"
+    for each in chain_ids:
+        await parts.vault_log.note(each, invalidated(wanted, by, height))
     _log.info(
         "invalidation.done",
         chain_id=chain_id,

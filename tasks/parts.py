@@ -10,12 +10,14 @@ from cache.companions import Companions
 from cache.dead_letters import DeadLetters
 from cache.heartbeat import Heartbeat
 from cache.keeper import Keeper
+from cache.recent import RecentLog
 from cache.sampling import AuditSample
 from cache.tally import Tally
 from cache.warm_ups import WarmUps
 from cache.watched import WatchedPredicates
 from config.settings import Settings
 from domain.errors import ProviderError
+from domain.events import EventLog
 from domain.measures import Measures
 from domain.ports import BalanceCache, BalanceReader, PredicateDirectory, RefreshSchedule
 from domain.values import ChainId
@@ -76,6 +78,16 @@ class Parts(Protocol):
     @property
     def dead_letters(self) -> DeadLetters:
         """Messages that nobody could work on."""
+        ...
+
+    @property
+    def vault_log(self) -> EventLog:
+        """What happened to each vault."""
+        ...
+
+    @property
+    def recent(self) -> RecentLog:
+        """What happened lately, whoever it happened to."""
         ...
 
     @property

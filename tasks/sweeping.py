@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cache.cursor import FollowerState, Sweep, SweepKind
-from domain.values import Address, AssetId, Fresh
+from domain.events import invalidated
+from domain.values import Address, AssetId, BlockHeight, Fresh
 from runtime.following import FollowedChain
 from tasks.touched import is_older, older
 
@@ -75,6 +76,7 @@ async def _forget(chain: FollowedChain, sweep: Sweep) -> Swept:
     """Another chain: whatever is known is wrong, and so are its heights."""
     place, page = await chain.watched.with_traces(chain.chain_id, sweep.place)
     await chain.cache.invalidate(page, chain.chain_id)
+    await _tell(chain, page, "the follower, the chain was begun anew", None)
     await chain.watched.forget(chain.chain_id, page)
     return Swept(_rest(sweep, place))
 
@@ -84,6 +86,7 @@ async def _declare_wrong(chain: FollowedChain, sweep: Sweep) -> Swept:
     place, page = await chain.watched.with_value(chain.chain_id, sweep.place)
     wrong = await older(chain, dict.fromkeys(page, sweep.height))
     await chain.cache.invalidate(wrong, chain.chain_id, sweep.height)
+    await _tell(chain, wrong, "the follower, blocks that were not read", sweep.height)
     return Swept(_rest(sweep, place))
 
 
@@ -101,7 +104,14 @@ async def _compare(chain: FollowedChain, sweep: Sweep) -> Swept:
     asset_id, amounts = told
     wrong = [a for a, answer in believed.items() if _amount(answer, asset_id) != amounts[a]]
     await chain.cache.invalidate(wrong, chain.chain_id, sweep.height)
+    await _tell(chain, wrong, "the follower, a deposit from L1", sweep.height)
     return Swept(_rest(sweep, place), wrong)
+
+
+async def _tell(
+    chain: FollowedChain, wrong: Sequence[Address], by: str, height: BlockHeight | None
+) -> None:
+    await chain.vault_log.note(chain.chain_id, invalidated(wrong, by, height))
 
 
 async def _believed(chain: FollowedChain, sweep: Sweep) -> tuple[int, Mapping[Address, Fresh]]:

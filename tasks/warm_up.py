@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from cache.recent import RecentKind
 from cache.warm_ups import Shelf, Tickets
 from domain.values import Address
 from tasks import operations
@@ -117,6 +118,14 @@ async def _fetch(parts: Parts, shelf: Shelf, token: str, addresses: Sequence[Add
     log_report("warm_up.fetched", shelf.chain_id, report)
     await parts.tally.add(warmup_predicates=len(report.done))
     parts.measures.warmed(shelf.chain_id, report.counts(), time.monotonic() - begun)
+    left = len(report.remaining) + len(report.given_up)
+    await parts.recent.add(
+        RecentKind.WARMED,
+        shelf.chain_id,
+        report.done,
+        detail=f"{left} not fetched" if left else "a login's vaults",
+        seconds=time.monotonic() - begun,
+    )
     return await parts.warm_ups.settle(
         shelf,
         token,

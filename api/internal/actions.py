@@ -17,6 +17,7 @@ from domain.errors import (
     PublishingError,
     RegistryUnavailableError,
 )
+from domain.events import Note, VaultEventKind, invalidated
 from domain.networks import without_credentials
 from domain.values import Address, BlockHeight, ChainId, parse_address
 
@@ -72,7 +73,28 @@ async def invalidate(parts: Parts, wanted: Invalidation) -> str | None:
         if task_id is None:
             raise
         return task_id
+    await _tell(parts, wanted)
     return await _publish_refills(parts, wanted)
+
+
+async def _tell(parts: Parts, wanted: Invalidation) -> None:
+    """Tell operators who declared what wrong."""
+    runtime = parts.runtime
+    by = f"transaction {wanted.transaction_id}" if wanted.transaction_id else "the internal API"
+    chains = runtime.settings.chain_ids if wanted.chain_id is None else (wanted.chain_id,)
+    for chain_id in chains:
+        notes = invalidated(wanted.addresses, by, wanted.block_height)
+        await runtime.vault_log.note(chain_id, notes)
+
+
+async def clear(parts: Parts, address: Address, chain_id: ChainId | None) -> int:
+    """Forget a predicate's snapshots; return how many keys went."""
+    runtime = parts.runtime
+    cleared = await runtime.cache.clear([address], chain_id)
+    note = Note(VaultEventKind.CLEARED, "the internal API")
+    for each in runtime.settings.chain_ids if chain_id is None else (chain_id,):
+        await runtime.vault_log.note(each, {address: note})
+    return cleared
 
 
 async def for_all(parts: Parts, task: str, chain_id: ChainId | None) -> str:

@@ -99,7 +99,7 @@ async def clear(body: ClearBody, parts: PartsDependency, _: _NoQuery) -> Done:
     if body.chain_id is not None:
         parts.runtime.settings.network(body.chain_id)
     address = parse_address(body.predicate_address)
-    cleared = await parts.runtime.cache.clear([address], body.chain_id)
+    cleared = await actions.clear(parts, address, body.chain_id)
     return Done(data={"clearedCount": cleared, "message": f"Cleared {cleared} keys"})
 
 

@@ -9,18 +9,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from registry.indexes import NEEDED, lacking
+
 revision = "bako_0001"
 down_revision = None
 
 _PREFIX = "balance_cache_idx_"
-_NEEDED = (
-    ("predicates", ("owner_id",)),
-    ("predicates", ("workspace_id",)),
-    ("predicates", ("predicate_address",)),
-    ("predicate_members", ("user_id",)),
-    ("transactions", ("predicate_id", "status")),
-    ("user_tokens", ("token",)),
-)
 
 
 def upgrade() -> None:
@@ -28,29 +22,19 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         for name, table in _broken_builds():
             op.drop_index(name, table, postgresql_concurrently=True, if_exists=True)
-        for table, columns in _NEEDED:
-            if not _is_served(table, columns):
-                name = f"{_PREFIX}{table}_{'_'.join(columns)}"
-                op.create_index(name, table, list(columns), postgresql_concurrently=True)
+        for table, columns in lacking(op.get_bind()):
+            name = f"{_PREFIX}{table}_{'_'.join(columns)}"
+            op.create_index(name, table, list(columns), postgresql_concurrently=True)
 
 
 def downgrade() -> None:
     """Drop ours, and no other."""
     with op.get_context().autocommit_block():
-        for table in dict.fromkeys(table for table, _ in _NEEDED):
+        for table in dict.fromkeys(table for table, _ in NEEDED):
             for index in sa.inspect(op.get_bind()).get_indexes(table):
                 name = index["name"]
                 if name is not None and name.startswith(_PREFIX):
                     op.drop_index(name, table, postgresql_concurrently=True)
-
-
-def _is_served(table: str, columns: tuple[str, ...]) -> bool:
-    """Tell whether a whole (not partial) index begins with these columns."""
-    return any(
-        tuple(index["column_names"][: len(columns)]) == columns
-        and not index.get("dialect_options", {}).get("postgresql_where")
-        for index in sa.inspect(op.get_bind()).get_indexes(table)
-    )
 
 
 def _broken_builds() -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import subprocess
@@ -12,13 +13,18 @@ import pytest
 from pydantic import SecretStr
 
 from cli.demo.figures import After, Before, Figures, Refresh, Transaction, Warmup
+from cli.main import main
 from cli.show_config import shown
-from config.settings import Settings
+from config.settings import Settings, current_settings
 from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from domain.networks import Network
 from supervisor.ports import free_port
 from tests.process_support import clean_environment
+
+RUN = ("demo", "up", "api", "devnet", "seed")
+LOOK = ("warm-up", "doctor", "why", "inspect", "top", "queues", "stats", "config", "bench")
+MEND = ("warm", "invalidate", "clear", "dead-letters")
 
 
 def balance_cache(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +42,7 @@ def test_help_names_every_command() -> None:
     result = balance_cache("--help")
 
     assert result.returncode == 0
-    for command in ("demo", "up", "api", "devnet", "seed", "config", "warm-up"):
+    for command in (*RUN, *LOOK, *MEND):
         assert f" {command} " in result.stdout
 
 
@@ -141,3 +147,56 @@ def test_the_figures_are_one_line_of_json() -> None:
         "transaction": {"seconds_until_right": 0.6, "stale_reads": 0},
         "refresh": {"refreshed": 10},
     }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("why",),
+        ("why", "nonsense"),
+        ("inspect", "0x" + "a" * 63),
+        ("why", "0x" + "a" * 64, "--chain", "77"),
+        ("why", "0x" + "a" * 64, "--chain", "nonsense"),
+        ("warm",),
+        ("warm", "0x" + "a" * 64, "--user", "somebody"),
+        ("invalidate",),
+        ("invalidate", "0x" + "a" * 64, "--all"),
+        ("invalidate", "0x" + "a" * 64, "--height", "5"),
+        ("invalidate", "--all", "--height", "5", "--chain", "0"),
+        ("clear", "--all"),
+        ("top", "nonsense"),
+        ("bench", "--readers", "0"),
+        ("nonsense",),
+        ("doctor", "--nonsense"),
+    ],
+)
+def test_what_is_typed_wrongly_is_told_in_one_line(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["balance-cache", *arguments])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    current_settings.cache_clear()
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("top",), ("queues",), ("stats", "--json")])
+def test_what_does_not_answer_is_told_in_one_line_and_another_code(
+    arguments: tuple[str, ...],
+) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    result = balance_cache(*arguments, REDIS_URL=nowhere, CELERY_BROKER_URL=nowhere)
+
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_nothing_is_coloured_where_nobody_looks() -> None:
+    result = balance_cache("config")
+
+    assert "\x1b[" not in result.stdout

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from config.settings import Settings, load_settings, parse_networks
+from config.settings import Settings, load_settings, origin, parse_networks
 from domain.errors import ConfigurationError, InvalidValueError, UnknownNetworkError
 
 MAINNET = {"chainId": 9889, "name": "mainnet", "urls": ["https://user:secret@one.example/v1"]}
@@ -172,3 +173,30 @@ def test_a_network_shows_no_credentials() -> None:
     assert network.urls == ("https://user:secret@one.example/v1",)
     assert network.public_url == "https://one.example/v1"
     assert "secret" not in repr(network)
+
+
+def test_a_secret_may_stand_in_a_file_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "DATABASE_URL").write_text("postgresql://bako:hidden@db/bako\n")
+    (tmp_path / "redis_url").write_text("redis://from-file:6379/0")
+    (tmp_path / "INTERNAL_API_KEY").write_text("one,two\n")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", "redis://from-environment:6379/0")
+    settings = load_settings()
+
+    assert settings.database_url == "postgresql://bako:hidden@db/bako"
+    assert settings.redis_url == "redis://from-environment:6379/0"
+    assert settings.internal_api_keys == ("one", "two")
+    assert [origin(settings, n) for n in ("redis_url", "database_url", "api_port")] == [
+        "environment",
+        "file",
+        "default",
+    ]
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRETS_DIR", "/nowhere")
+
+    with pytest.raises(ConfigurationError, match="SECRETS_DIR"):
+        load_settings()

@@ -1,0 +1,1 @@
+"""What operators run: look at a system that works for others, and mend it."""
