@@ -16,6 +16,9 @@ from balance_cache_client.errors import MalformedAnswerError, RefusedError, Unre
 _FIRST_PAUSE_SECONDS = 0.1
 _SHORTEST_ATTEMPT_SECONDS = 0.05
 
+_CONDITION_NOT_MET = 412
+"""The node has not what was demanded; the body is what there is, and says so vault by vault."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -55,7 +58,7 @@ async def ask(http: httpx.AsyncClient, call: Call, *, seconds: float | None = No
             )
     except (httpx.HTTPError, TimeoutError) as error:
         raise UnreachableError(f"no answer from balance-cache: {type(error).__name__}") from error
-    if not response.is_success:
+    if not response.is_success and response.status_code != _CONDITION_NOT_MET:
         raise refusal(response)
     answer = _json(response)
     if not isinstance(answer, dict):

@@ -23,7 +23,9 @@ _SILENCE_SECONDS = 45.0
 """Three heartbeats of the service: a connection that is silent for longer is dead."""
 
 _END = "end"
-"""The last event of a stream that ends for good."""
+
+_ENDS_IN_PASSING = frozenset({"life", "shutdown"})
+"""Why a stream ends although its reader may go on: at this or another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ async def follow(
                     last_event_id = event_id or last_event_id
                     if data is None:
                         continue
-                    yield BalanceEvent(kind, event_id, _decoded(kind, data))
+                    event = BalanceEvent(kind, event_id, _decoded(kind, data))
+                    if kind == _END and event.data.get("reason") in _ENDS_IN_PASSING:
+                        break
+                    yield event
                     if kind == _END:
                         return
         except UnreachableError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from celery import Celery
 from kombu import Exchange, Queue
@@ -13,6 +14,7 @@ from kombu.exceptions import KombuError
 from balance_cache_client.errors import NotEnqueuedError
 
 _THREADS = 2
+_OPEN_SECONDS = 5.0
 _WARM_UP_LIFE_SECONDS = 120
 
 
@@ -30,6 +32,16 @@ class TaskSender:
         self._seconds = seconds
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="balance-cache-tasks")
         self._free = _THREADS
+
+    async def open(self) -> None:
+        """Connect ahead of the first task, at a program's start; a broker that is away is no error.
+
+        The first task would otherwise pay for loading and connecting, and be given up.
+        """
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError, KombuError, OSError):
+            async with asyncio.timeout(_OPEN_SECONDS):
+                await loop.run_in_executor(self._threads, self._connect)
 
     async def warm_user(self, user_id: str, chain_id: int | None = None) -> str:
         """Enqueue a login's warm-up; return the task's id.
@@ -73,6 +85,14 @@ class TaskSender:
                 return await asyncio.shield(sending)
         except (TimeoutError, KombuError, OSError) as error:
             raise NotEnqueuedError(f"{name}: the broker did not take it in time") from error
+
+    def _connect(self) -> None:
+        """Do all that the first task would otherwise do: load, route, connect."""
+        self._app.finalize()
+        self._app.backend  # noqa: B018 - built on first use
+        self._app.amqp.router  # noqa: B018 - built on first use
+        with self._app.producer_or_acquire() as producer:
+            producer.connection.ensure_connection(max_retries=1, timeout=_OPEN_SECONDS)
 
     def _lane(self, name: str) -> Queue:
         """Return the lane as the service declares it: whoever comes first creates it."""

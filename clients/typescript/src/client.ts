@@ -38,8 +38,15 @@ export interface ClientOptions {
 export interface ReadOptions {
   readonly chainId?: number;
   readonly userId?: string;
-  /** Balances must be true at this block or later, e.g. that of a transaction of one's own. */
+  /**
+   * Balances that are true at this block or later, e.g. that of a transaction of one's own. Where they
+   * cannot be had, the answer is what there is, and `freshness.unmet` says so.
+   */
   readonly minHeight?: number;
+  /** Balances that were published at most so many seconds ago. */
+  readonly maxAgeSeconds?: number;
+  /** How long the service waits for what is not there yet; 0: what there is, now. */
+  readonly waitSeconds?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -95,8 +102,8 @@ export class BalanceCacheClient {
   }
 
   /** Return all that a home page shows, in one call. */
-  async getDashboard(options: ReadOptions = {}): Promise<Dashboard> {
-    return this.#read("/user/dashboard", options);
+  async getDashboard(options: ReadOptions & { readonly network?: number | "all" } = {}): Promise<Dashboard> {
+    return this.#read("/user/dashboard", options, { network: options.network });
   }
 
   /** Return what one vault holds and what is reserved of it. */
@@ -147,12 +154,19 @@ export class BalanceCacheClient {
     return { invalidatedCount: data.invalidatedCount, taskId: data.taskId };
   }
 
-  #read<Answer>(path: string, options: ReadOptions, more: Record<string, number | undefined> = {}): Promise<Answer> {
-    const { chainId, userId, minHeight, signal } = options;
+  #read<Answer>(path: string, options: ReadOptions, more: Record<string, number | string | undefined> = {}): Promise<Answer> {
+    const { chainId, userId, minHeight, maxAgeSeconds, waitSeconds, signal } = options;
     return ask<Answer>(this.#connection, {
       method: "GET",
       path,
-      query: { chainId, userId, min_height: minHeight, ...more },
+      query: {
+        chainId,
+        userId,
+        min_height: minHeight,
+        max_age: maxAgeSeconds,
+        wait: waitSeconds,
+        ...more,
+      },
       timeoutMs: this.#readTimeoutMs,
       signal,
     });

@@ -17,11 +17,14 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The node has not what was demanded; the body is what there is, and says so vault by vault. */
+const CONDITION_NOT_MET = 412;
+
 /** Ask once. Rejects with one of the errors of this package, within `timeoutMs`. */
 export async function ask<Answer>(connection: Connection, call: Call): Promise<Answer> {
   const response = await send(connection, call);
   const text = await guarded(() => response.text());
-  if (!response.ok) throw refusal(response, text);
+  if (!response.ok && response.status !== CONDITION_NOT_MET) throw refusal(response, text);
   const answer = parse(text);
   if (typeof answer !== "object" || answer === null) {
     throw new MalformedAnswerError(`${call.path} answered ${response.status} without a JSON object`);

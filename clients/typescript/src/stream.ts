@@ -17,8 +17,10 @@ const LONGEST_PAUSE_MS = 15_000;
 /** Three heartbeats of the service: a connection that is silent for longer is dead. */
 const SILENCE_MS = 45_000;
 
-/** The last event of a stream that ends for good. */
 const END = "end";
+
+/** Why a stream ends although its reader may go on: at this or another process. */
+const ENDS_IN_PASSING = new Set<unknown>(["life", "shutdown"]);
 
 /** Yield the events of connection after connection, each beginning where the last one broke off. */
 export async function* follow(
@@ -34,8 +36,10 @@ export async function* follow(
         pauseMs = FIRST_PAUSE_MS;
         lastEventId = event.id ?? lastEventId;
         if (event.data === undefined) continue;
-        yield decoded(event, event.data);
-        if (event.type === END) return;
+        const told = decoded(event, event.data);
+        if (told.type === END && ENDS_IN_PASSING.has(told.data["reason"])) break;
+        yield told;
+        if (told.type === END) return;
       }
     } catch (error) {
       if (signal?.aborted) return;

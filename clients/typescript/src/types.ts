@@ -4,7 +4,7 @@ export interface Freshness {
   readonly reason: string | null;
   readonly blockHeight: number | null;
   readonly asOf: string | null;
-  readonly source: "cache" | "node";
+  readonly source: "cache" | "node" | "database";
   /** Why it is not what `min_height` or `max_age` demanded; null: it is. */
   readonly unmet: "pending" | "refused" | null;
 }
@@ -119,4 +119,50 @@ export interface Invalidated {
 }
 
 /** All that a home page shows; see `GET /user/dashboard`. */
-export type Dashboard = Readonly<Record<string, unknown>>;
+export interface Dashboard {
+  readonly vaults: readonly DashboardVault[];
+  readonly allocation: readonly AllocationRow[];
+  readonly totals: DashboardTotals;
+  readonly networks: readonly {
+    readonly chainId: number;
+    readonly name: string;
+    readonly totals: DashboardTotals;
+  }[];
+  readonly partial: boolean;
+  readonly quotesAsOf: string | null;
+}
+
+/** One vault card. What nobody knows is null: a vault of unknown balances is no empty one. */
+export interface DashboardVault {
+  readonly id: string;
+  readonly name: string;
+  readonly address: string;
+  readonly chainId: number;
+  readonly members: number;
+  readonly minSigners: number;
+  readonly currentBalance: readonly AssetAmount[] | null;
+  readonly totalBalance: readonly AssetAmount[] | null;
+  readonly reservedCoins: readonly AssetAmount[];
+  readonly nfts: readonly AssetAmount[] | null;
+  readonly currentBalanceUSD: string | null;
+  readonly totalBalanceUSD: string | null;
+  readonly reservedCoinsUSD: string;
+  readonly worth: Worth;
+  readonly allocation: readonly AllocationRow[];
+  readonly freshness: Freshness;
+  readonly partial: boolean;
+  readonly unpricedAssets: readonly string[];
+}
+
+/** Sums over vaults. A `partial` one is a lower bound of what they hold. */
+export interface DashboardTotals {
+  readonly currentBalanceUSD: string;
+  readonly totalBalanceUSD: string;
+  readonly reservedCoinsUSD: string;
+  readonly worth: Worth;
+  readonly partial: boolean;
+  readonly vaults: number;
+  readonly missingVaults: number;
+  readonly staleVaults: number;
+  readonly unpricedAssets: readonly string[];
+}
