@@ -10,12 +10,31 @@ from redis.exceptions import RedisError
 
 from domain.errors import CacheUnavailableError
 
+_FAILURES = (RedisError, OSError, TimeoutError)
 
-@contextmanager
-def unavailable() -> Iterator[None]:
+
+class _Unavailable:
+    """`refusals` and `heeding_cancellation` in one, without generators: it is on the read path."""
+
+    __slots__ = ("_before", "_task")
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._before = 0 if self._task is None else self._task.cancelling()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if error is not None:
+            if isinstance(error, _FAILURES):
+                raise _as_unavailable(error) from error
+        elif self._task is not None and self._task.cancelling() > self._before:
+            raise asyncio.CancelledError
+
+
+def unavailable() -> _Unavailable:
     """Turn every failure of the client or the server into `CacheUnavailableError`."""
-    with refusals(), heeding_cancellation():
-        yield
+    return _Unavailable()
 
 
 @contextmanager
@@ -26,8 +45,12 @@ def refusals() -> Iterator[None]:
     """
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise CacheUnavailableError(f"Redis does not answer: {type(error).__name__}") from error
+    except _FAILURES as error:
+        raise _as_unavailable(error) from error
+
+
+def _as_unavailable(error: BaseException) -> CacheUnavailableError:
+    return CacheUnavailableError(f"Redis does not answer: {type(error).__name__}")
 
 
 @contextmanager

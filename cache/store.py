@@ -114,8 +114,11 @@ class RedisBalanceCache:
         self, chain_id: ChainId, addresses: Sequence[Address], *, counted: bool = True
     ) -> Mapping[Address, ReadAnswer]:
         """Read many predicates on one chain, fresh ones in one round trip."""
-        with self._errors_counted():
+        try:
             return await self._reading.read(chain_id, addresses, counted=counted)
+        except CacheUnavailableError:
+            self._count_error()
+            raise
 
     async def acquire(
         self,
@@ -227,9 +230,12 @@ class RedisBalanceCache:
         try:
             yield
         except CacheUnavailableError:
-            self.counters.count("unavailable")
-            self._measures.cache_failed("unavailable")
+            self._count_error()
             raise
+
+    def _count_error(self) -> None:
+        self.counters.count("unavailable")
+        self._measures.cache_failed("unavailable")
 
     @contextmanager
     def _forgotten(self, addresses: Iterable[Address]) -> Iterator[None]:
