@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import balances, health, metrics, problems
+from api import balances, health, history, metrics, problems
 from api.body_limit import BodyLimit
 from api.context import Parts
 from api.demo.routes import Payer, demo_router
@@ -94,6 +94,7 @@ def create_app(
         expose_headers=["ETag", "Age", "Last-Modified", "Retry-After"],
     )
     app.include_router(balances.router)
+    app.include_router(history.router)
     app.include_router(streams_routes.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
