@@ -15,6 +15,8 @@ from api.context import Parts
 from api.demo.routes import Payer, demo_router
 from api.internal import routes as internal
 from api.internal.guard import Guard
+from api.ops import routes as ops
+from api.ops.overview import Overview
 from api.prices import Prices
 from api.registered import RegisteredPredicates
 from api.sessions import Authentication
@@ -60,6 +62,7 @@ def create_app(
         authentication = Authentication(runtime.sessions, runtime.registry)
         prices = Prices(runtime.quotes, runtime.prices)
         streams = OpenStreams(runtime, authentication, prices)
+        scraper = Scraper(settings, runtime.vitals, lanes)
         try:
             app.state.parts = Parts(
                 runtime=runtime,
@@ -70,7 +73,8 @@ def create_app(
                 streams=streams,
                 publisher=publisher,
                 door=Door(settings),
-                scraper=Scraper(settings, runtime.vitals, lanes),
+                scraper=scraper,
+                overview=Overview(runtime, scraper),
             )
             yield
         finally:
@@ -98,6 +102,7 @@ def create_app(
     app.include_router(streams_routes.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(ops.router)
     app.include_router(internal.router)
     app.include_router(internal.open_router)
     if settings.demo_page and payer is not None:

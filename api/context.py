@@ -10,6 +10,7 @@ from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.internal.guard import Guard
+from api.ops.overview import Overview
 from api.prices import Prices
 from api.problems import ProblemError, unauthorized
 from api.registered import RegisteredPredicates
@@ -38,6 +39,7 @@ class Parts:
         publisher: takes tasks; None where this process can hand none out.
         door: lets in who may read metrics.
         scraper: collects them.
+        overview: what the operator's page shows.
     """
 
     runtime: Runtime
@@ -49,6 +51,7 @@ class Parts:
     publisher: TaskPublisher | None
     door: Door
     scraper: Scraper
+    overview: Overview
 
 
 def parts_of(request: Request) -> Parts:

@@ -221,6 +221,10 @@ class RedisBalanceCache:
         """Return counters and settings for people; walks the keys, so not for request paths."""
         return await self._statistics.read()
 
+    async def counts(self) -> Mapping[str, int]:
+        """Return what all processes counted; walks no keys."""
+        return await self._statistics.counts()
+
     async def reset_stats(self) -> None:
         """Set every counter to zero."""
         await self._statistics.reset()

@@ -11,13 +11,12 @@ from rich.console import Console
 from cache.recent import Recent, RecentKind
 from cli.operate.opened import chains
 from cli.output import clock_time, span, table
-from domain.values import Address, ChainId, Fresh, Missing, Stale
+from domain.values import ChainId
 from runtime.assembly import Runtime
+from runtime.hottest import HotVault, hot_vaults
 
 LOOKED_AT = 2_000
 """Hot vaults that are looked at, however many there are."""
-
-_PORTION = 200
 
 
 class By(StrEnum):
@@ -27,25 +26,6 @@ class By(StrEnum):
     STALE = "stale"
     FAILING = "failing"
     SLOW = "slow"
-
-
-@dataclass(frozen=True, slots=True)
-class HotVault:
-    """A vault that people look at.
-
-    Attributes:
-        address: the vault.
-        chain_id: the chain.
-        reads: how often lately.
-        state: fresh, missing, or why it is stale.
-        age_seconds: since the snapshot was published; None: there is none.
-    """
-
-    address: Address
-    chain_id: ChainId
-    reads: float
-    state: str
-    age_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +46,13 @@ async def find(runtime: Runtime, chain_id: ChainId | None, limit: int) -> Top:
         CacheUnavailableError: Redis does not answer.
     """
     meant = chains(runtime.settings, chain_id)
-    hot = [vault for each in meant for vault in await _hot(runtime, each)]
+    hot = [vault for each in meant for vault in await hot_vaults(runtime, each, LOOKED_AT)]
     hot.sort(key=lambda vault: -vault.reads)
     stale = [vault for vault in hot if vault.state != "fresh"]
     failing = await _recent(runtime, RecentKind.FAILED, meant)
     slow = await _recent(runtime, RecentKind.SLOW, meant)
     slow.sort(key=lambda one: -(one.seconds or 0))
     return Top(hot[:limit], stale[:limit], failing[:limit], slow[:limit])
-
-
-async def _hot(runtime: Runtime, chain_id: ChainId) -> list[HotVault]:
-    hottest = await runtime.inspector.hottest(chain_id, LOOKED_AT)
-    vaults = []
-    for at in range(0, len(hottest), _PORTION):
-        portion = dict(hottest[at : at + _PORTION])
-        answers = await runtime.cache.read(chain_id, list(portion), counted=False)
-        for address, heat in portion.items():
-            answer = answers[address]
-            age = None if isinstance(answer, Missing) else answer.age_ms / 1000
-            vaults.append(HotVault(address, chain_id, round(heat.reads, 1), _state(answer), age))
-    return vaults
-
-
-def _state(answer: Fresh | Stale | Missing) -> str:
-    if isinstance(answer, Stale):
-        return f"stale: {answer.reason.value}"
-    return "fresh" if isinstance(answer, Fresh) else "missing"
 
 
 async def _recent(runtime: Runtime, kind: RecentKind, meant: Sequence[ChainId]) -> list[Recent]:
