@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,9 +13,8 @@ from redis.exceptions import RedisError
 
 from supervisor.ports import free_port
 from supervisor.processes import spawn, stop
-from supervisor.valkey import EmbeddedServer
+from supervisor.valkey import EmbeddedServer, server_binary
 from supervisor.waiting import wait_until
-from tests.conftest import require
 
 _SLOTS = 16_384
 
@@ -66,8 +64,6 @@ def _is_whole(admin: BlockingRedis) -> bool:
 @contextmanager
 def running_sentinel(directory: Path) -> Iterator[tuple[str, EmbeddedServer]]:
     """Run a primary, its replica and one Sentinel; gives their address and the primary."""
-    binary = shutil.which("redis-server")
-    require(binary is not None, "redis-server (for Sentinel)")
     with ExitStack() as stack:
         primary = EmbeddedServer.start(extra=("--repl-diskless-sync-delay", "0"))
         stack.callback(primary.stop)
@@ -81,7 +77,9 @@ def running_sentinel(directory: Path) -> Iterator[tuple[str, EmbeddedServer]]:
             "sentinel down-after-milliseconds vaults 500\n"
             "sentinel failover-timeout vaults 5000\n"
         )
-        process = spawn([str(binary), str(settings), "--sentinel"], output=subprocess.DEVNULL)
+        process = spawn(
+            [str(server_binary()), str(settings), "--sentinel"], output=subprocess.DEVNULL
+        )
         stack.callback(stop, process)
         admin = BlockingRedis(port=port)
         stack.callback(admin.close)
