@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.app import create_app
 from cache.warm_ups import Shelf, WarmUps
 from devnet.faults import Fault, FaultKind
 from devnet.options import DevnetOptions
@@ -462,3 +464,103 @@ async def test_the_progress_of_a_warm_up_is_read_and_streamed(site: Site) -> Non
     assert (finished.data["done"], finished.data["failed"]) == (1, 1)
     assert answer.json() == finished.data
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_slow_reader_gets_the_newest_state_and_holds_no_more_memory(site: Site) -> None:
+    await site.world.get("/user/allocation", site.headers)
+    vault, address = site.first
+    application = create_app(site.world.settings, site.world.publisher)
+    reader = _SlowReader()
+    async with application.router.lifespan_context(application):
+        serving = asyncio.create_task(
+            application(_scope(site.headers), reader.receive, reader.send)
+        )
+        await reader.has_read(b"event: snapshot")
+        reader.may_go_on.clear()
+        for amount in range(20, 30):
+            await site.change(address, amount)
+        open_streams = application.state.parts.streams
+        async with reading(site.url, site.headers) as other:  # he has been told of the last one
+            await other.until("balances", of(vault, 29))
+        held = len(open_streams)
+        before = len(reader.read)
+        reader.may_go_on.set()
+        await reader.has_read(b'"amount":"0x1d"')
+        reader.gone.set()
+        await asyncio.wait_for(serving, SECONDS)
+        assert len(open_streams) == 0
+
+    told = reader.read[before:].count(b'"predicateId":"%b","address"' % vault.encode())
+    assert held == 1
+    assert told <= 3  # what was on its way when he stopped, and the newest; not each of ten
+
+
+class _SlowReader:
+    """A client at the other end of the application who stops reading when told so."""
+
+    def __init__(self) -> None:
+        self.read = b""
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+        self.gone = asyncio.Event()
+        self._came = asyncio.Condition()
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        await self.may_go_on.wait()
+        async with self._came:
+            self.read += message.get("body", b"")
+            self._came.notify_all()
+
+    async def has_read(self, text: bytes) -> None:
+        async with asyncio.timeout(SECONDS), self._came:
+            await self._came.wait_for(lambda: text in self.read)
+
+
+def _scope(headers: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/user/balances/stream",
+        "raw_path": b"",
+        "root_path": "",
+        "query_string": b"",
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+
+
+async def test_when_redis_is_away_readers_are_told_and_when_it_is_back_what_changed(
+    node: DevnetServer, tmp_path: Path
+) -> None:
+    server = EmbeddedServer.start()
+    database = f"sqlite:///{tmp_path}/bako.sqlite3"
+    quick = {"stream_look_seconds": 0.2, "stream_heartbeat_seconds": 0.2}
+    async with (
+        AsyncExitStack() as servers,
+        open_world(server.url(), database, node, **quick) as world,
+    ):
+        user, address = await world.database.add_user(), bytes32()
+        vault = await world.database.add_predicate(user, predicate_address=address)
+        await world.database.add_token(user)
+        headers = {"Authorization": user.token, "signeraddress": user.address}
+        world.give(address, {ETH: 5})
+        await world.get("/user/allocation", headers)
+        async with served(world) as url, reading(url, headers) as stream:
+            await stream.until("balances", of(vault, 5))
+            server.stop()
+            await stream.until("live", lambda data: data["live"] is False)
+            world.give(address, {ETH: 6})
+            servers.callback(EmbeddedServer.start(port=server.port).stop)
+            async with asyncio.timeout(SECONDS):  # in either order
+                while {"live": True} not in stream.told("live") or not any(
+                    of(vault, 6)(data) for data in stream.told("balances")
+                ):
+                    await stream.next()
