@@ -16,7 +16,8 @@ from cli.main import app
 from config.settings import Settings
 
 ROOT = Path(__file__).parents[3]
-SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 ONCE = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
@@ -67,6 +68,35 @@ def test_every_variable_is_a_setting(name: str) -> None:
     settings = {field.upper() for field in Settings.model_fields}
 
     assert set(OURS[name]["environment"]) <= settings
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nobody_is_root_writes_to_his_image_or_takes_all_of_the_machine(name: str) -> None:
+    service = SERVICES[name]
+
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert {"cpus", "memory", "pids"} == set(service["deploy"]["resources"]["limits"])
+
+
+def test_secrets_stand_in_files_that_are_settings_and_in_no_environment() -> None:
+    settings = {field.upper() for field in Settings.model_fields}
+    asked = {secret for service in OURS.values() for secret in service["secrets"]}
+
+    assert asked == {"DATABASE_URL", "INTERNAL_API_KEY"}
+    assert asked <= settings
+    for name, secret in COMPOSE["secrets"].items():
+        path = secret["file"].replace(
+            "${SECRETS:-./deploy/compose/secrets}", "deploy/compose/secrets"
+        )
+        assert (ROOT / path).is_file()
+        assert Path(path).name == name
+    for service in SERVICES.values():
+        for variable, value in service.get("environment", {}).items():
+            assert variable.endswith("_FILE") or "PASSWORD" not in variable
+            assert not re.search(r"://[^/\s]+:[^/\s]+@", str(value))
 
 
 def test_all_lanes_are_worked_on() -> None:
