@@ -301,6 +301,11 @@ async def measure(
         await watcher.look()
         if watcher.open:
             refuse(f"{len(watcher.open)} deposits were not seen, for example {watcher.open[0]}")
+
+        async def all_fresh() -> bool:
+            return len(await watcher.amounts(chain.vaults)) == len(chain.vaults)
+
+        await holds_within(all_fresh, LATE_SECONDS)
         held = await watcher.amounts(chain.vaults)
         wrong = [vault for vault, amount in held.items() if amount != chain.amounts[vault]]
         if wrong or len(held) < len(chain.vaults):

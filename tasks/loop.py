@@ -24,6 +24,7 @@ from telemetry.process import process_measures
 _Result = TypeVar("_Result")
 _OPEN_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
+_CANCEL_SECONDS = 1.0
 _log = structlog.get_logger("tasks")
 
 
@@ -76,12 +77,16 @@ class ProcessLoop:
             self._loop = self._thread = self._runtime = None
         if loop is None or thread is None or self._process_id != os.getpid():
             return
-        if runtime is not None:
-            closing = asyncio.run_coroutine_threadsafe(_close(runtime), loop)
-            closing.result(_CLOSE_SECONDS + 1)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(_CLOSE_SECONDS)
-        loop.close()
+        closing = asyncio.run_coroutine_threadsafe(_end(runtime), loop)
+        try:
+            closing.result(_CLOSE_SECONDS + 2 * _CANCEL_SECONDS)
+        except (BalanceCacheError, OSError, TimeoutError) as error:
+            _log.warning("worker.parts_not_closed", reason=str(error) or type(error).__name__)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_CLOSE_SECONDS)
+            if not thread.is_alive():
+                loop.close()
 
     async def _bounded(
         self, work: Callable[[Parts], Awaitable[_Result]], deadline_seconds: float
@@ -125,9 +130,18 @@ async def _announce(parts: Parts) -> None:
             _log.error("worker.node_refused", chain_id=chain_id, reason=str(error))
 
 
-async def _close(runtime: Parts) -> None:
-    async with asyncio.timeout(_CLOSE_SECONDS):
-        await runtime.close()
+async def _end(runtime: Parts | None) -> None:
+    """Close the parts and end what still runs, so that nobody waits for a loop that is no more."""
+    try:
+        if runtime is not None:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await runtime.close()
+    finally:
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=_CANCEL_SECONDS)
 
 
 def _open_configured() -> Coroutine[Any, Any, Parts]:

@@ -24,6 +24,7 @@ class Opened:
 
     events: list[str] = field(default_factory=list)
     failures: int = 0
+    close_error: Exception | None = None
 
     async def open(self) -> Parts:
         await asyncio.sleep(0)
@@ -34,6 +35,8 @@ class Opened:
         return cast("Parts", self)
 
     async def close(self) -> None:
+        if self.close_error is not None:
+            raise self.close_error
         self.events.append("closed")
 
 
@@ -68,6 +71,31 @@ def test_closing_twice_is_closing_once_and_leaves_no_thread(opened: Opened) -> N
 
     assert opened.events == ["opened", "closed"]
     assert "balance-cache-loop" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_parts_that_cannot_be_closed_leave_no_thread_either(opened: Opened) -> None:
+    opened.close_error = RegistryUnavailableError("the database is away")
+    loop = ProcessLoop(opened.open)
+    run(loop)
+    loop.close()
+
+    assert "balance-cache-loop" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_work_that_still_runs_when_the_process_ends_is_told_so(opened: Opened) -> None:
+    loop = ProcessLoop(opened.open)
+    begun = threading.Event()
+
+    async def endless(_: Parts) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(run, loop, endless, 20)
+        assert begun.wait(5)
+        loop.close()
+        with pytest.raises(TimeoutError, match="ending"):
+            waiting.result(5)
 
 
 def test_work_past_its_deadline_is_cancelled(opened: Opened) -> None:
