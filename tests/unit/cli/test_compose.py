@@ -52,7 +52,12 @@ def test_programs_wait_for_the_services_that_they_use(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_command_exists(name: str) -> None:
-    program, *arguments = OURS[name]["command"]
+    check_command(OURS[name]["command"])
+
+
+def check_command(words: list[str]) -> None:
+    """Make sure that the program knows a command and its options."""
+    program, *arguments = words
     if program == "balance-cache":
         command = get_command(app)
         subcommand = command.commands[arguments[0]]  # type: ignore[attr-defined] # a click group
