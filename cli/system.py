@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import httpx
 
+import tasks
 from cli.children import Child, Children
 from cli.errors import ChildEndedError
 from config.settings import Settings
@@ -158,13 +159,18 @@ class System:
         return self._start_celery("beat", "beat", "--schedule", "beat-schedule")
 
     def start_flower(self, port: int) -> Child:
-        """Start Flower on loopback, without a password: it is a demo's."""
+        """Start Flower on loopback: a demo's needs no password, unless one is set."""
+        preset = Path(tasks.__file__).with_name("flowerconfig.py")
         return self._start_celery(
-            "flower", "flower", "--address=127.0.0.1", f"--port={port}", "--max_tasks=10000"
+            "flower",
+            *("flower", "--address=127.0.0.1", f"--port={port}", f"--conf={preset}"),
+            FLOWER_WITHOUT_PASSWORD="true",  # noqa: S106 - a switch, no password
         )
 
-    def _start_celery(self, name: str, *arguments: str) -> Child:
-        return self.children.start(name, ["celery", "-A", "tasks", *arguments], self.environment)
+    def _start_celery(self, name: str, *arguments: str, **environment: str) -> Child:
+        return self.children.start(
+            name, ["celery", "-A", "tasks", *arguments], {**self.environment, **environment}
+        )
 
     def start_api(self, name: str, port: int, **environment: str) -> Child:
         """Start the read API."""

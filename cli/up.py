@@ -94,6 +94,7 @@ def _say_what_to_try(
         *(f"node    {s.origin}/v1/graphql   {s.name}" for s in system.simulations),
         "",
         f"  curl {api}/ready",
+        f"  curl {api}/metrics",
     ]
     if user is not None:
         lines += as_the_user(api, user)

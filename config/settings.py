@@ -348,6 +348,19 @@ class Settings(BaseSettings):
     )
 
     flower_port: int = Field(default=5555, ge=0, le=65_535, description="Where Flower listens.")
+    flower_basic_auth: SecretStr | None = Field(
+        default=None,
+        description="Who may see Flower: user:password, several separated by commas. Without it "
+        "Flower does not start.",
+    )
+    flower_without_password: bool = Field(
+        default=False, description="true: Flower starts without one, on 127.0.0.1 alone."
+    )
+    flower_db: str | None = Field(
+        default=None,
+        description="File in which Flower keeps what it saw over a restart (its preset "
+        "bounds it); unset: nowhere.",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("redis_url", "celery_broker_url", "database_url")
@@ -435,6 +448,12 @@ class Settings(BaseSettings):
         """The keys of service callers; several while they are being rotated, none: shut."""
         raw = "" if self.internal_api_key is None else self.internal_api_key.get_secret_value()
         return tuple(key for key in (part.strip() for part in raw.split(",")) if key)
+
+    @property
+    def flower_logins(self) -> tuple[str, ...]:
+        """Who may see Flower, each as user:password; none: nobody, so it does not start."""
+        raw = "" if self.flower_basic_auth is None else self.flower_basic_auth.get_secret_value()
+        return tuple(login for login in (part.strip() for part in raw.split(",")) if login)
 
     @property
     def chain_ids(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What travels with a message beside its arguments: when it was published.
+"""What travels with a message beside its arguments: when it was published, and what is shown.
 
 Whoever publishes through Celery in this process stamps his messages: this module is imported
 wherever tasks are published.
@@ -11,6 +11,8 @@ from typing import Any
 
 from celery import signals
 
+from tasks.showing import shown
+
 PUBLISHED_MS = "published_ms"
 """When a message was published, ms since the epoch by its publisher's clock."""
 
@@ -18,6 +20,8 @@ PUBLISHED_MS = "published_ms"
 @signals.before_task_publish.connect
 def _stamp(headers: dict[str, Any], **_: Any) -> None:
     headers[PUBLISHED_MS] = int(time.time() * 1000)
+    for name in ("argsrepr", "kwargsrepr"):  # what Flower, logs and `celery inspect` show
+        headers[name] = shown(str(headers.get(name) or ""))
 
 
 def age_seconds(headers: Any) -> float | None:
