@@ -8,7 +8,7 @@ RUN := $(UV) run --locked --no-sync
 # The machine's own Python is used: nothing is downloaded but packages.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help install demo up test lint format types contracts check docs check-coherence bench-cache clean
+.PHONY: help install demo up test lint format types contracts check docs check-coherence bench-cache bench-read clean
 
 help: ## List the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ bench-cache: install ## Measure the cache beside raw MGET, cashews and aiocache
 check-kills: install ## Kill, restart and pause everything while users go on (N=100 SEED=7 BROKER=rabbitmq)
 	@$(RUN) python -m tests.storms.kills --count $(if $(filter command line,$(origin N)),$(N),100) \
 		$(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
+
+bench-read: install ## Measure the read path beside static bytes, raw Redis, cashews and fastapi-cache
+	@$(UV) run --locked --group bench python -m benchmarks.read
 
 bench-%: install ## Measure one thing, for example `make bench-provider`
 	@$(RUN) python -m benchmarks.$*

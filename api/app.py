@@ -13,6 +13,8 @@ from api import balances, health, history, metrics, problems
 from api.body_limit import BodyLimit
 from api.context import Parts
 from api.demo.routes import Payer, demo_router
+from api.hot_answers import HotAnswers
+from api.hot_path import HotPath
 from api.internal import routes as internal
 from api.internal.guard import Guard
 from api.ops import routes as ops
@@ -69,6 +71,7 @@ def create_app(
                 authentication=authentication,
                 registered=RegisteredPredicates(runtime.registry, settings.registry_cache_seconds),
                 prices=prices,
+                hot=HotAnswers(runtime, prices),
                 guard=Guard(settings, runtime.call_limit),
                 streams=streams,
                 publisher=publisher,
@@ -89,6 +92,7 @@ def create_app(
     )
     problems.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(HotPath)
     # Bako's web pages read from another origin than the API's. Reading alone: GET.
     app.add_middleware(
         CORSMiddleware,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from api.problems import ProblemError, documented
 from api.registered import AnyCaller, Registered
 from api.representation import AllocationAnswer, ReservedCoinsAnswer
 from api.vaults import allocation_answer, reserved_coins_answer
-from api.views import View, look
+from api.views import Seen, look
 from domain.values import ChainId
 
 _DEFAULT_LIMIT = 5
@@ -72,14 +73,18 @@ async def reserved_coins(
 ) -> Response:
     """What one vault holds, what is reserved of it, and what it is worth."""
     caller = await credentials.caller(parts, query)
-    [view] = await _look_at(parts, caller, predicate_id, query)
+    seen = await _look_at(parts, caller, predicate_id, query)
+    [view] = seen.views
     [vault] = view.vaults
-    return answered(
+    response = answered(
         request,
         [view],
         ["reserved-coins"],
         lambda: reserved_coins_answer(vault, view.pricing),
+        partial(parts.hot.body_of, request),
     )
+    parts.hot.keep(request, response, caller, seen, query)
+    return response
 
 
 @router.get(
@@ -97,8 +102,8 @@ async def predicate_allocation(
 ) -> Response:
     """How one vault's money is spread over assets."""
     caller = await credentials.caller(parts, query)
-    [view] = await _look_at(parts, caller, predicate_id, query)
-    return _allocation(request, view, query.limit)
+    seen = await _look_at(parts, caller, predicate_id, query)
+    return _allocation(request, parts, caller, seen, query)
 
 
 @router.get(
@@ -113,8 +118,8 @@ async def user_allocation(
 ) -> Response:
     """How all of a user's money is spread over assets and vaults."""
     caller = await credentials.caller(parts, query)
-    [view] = await _look_at_all(parts, caller, [caller.chain_id], query)
-    return _allocation(request, view, query.limit)
+    seen = await _look_at_all(parts, caller, [caller.chain_id], query)
+    return _allocation(request, parts, caller, seen, query)
 
 
 @router.get(
@@ -130,8 +135,16 @@ async def user_dashboard(
     """All that a home page and its vault cards need, in one answer."""
     caller = await credentials.caller(parts, query)
     chain_ids = _chosen(parts, caller, query)
-    views = await _look_at_all(parts, caller, chain_ids, query)
-    return answered(request, views, ["dashboard"], lambda: dashboard_answer(views))
+    seen = await _look_at_all(parts, caller, chain_ids, query)
+    response = answered(
+        request,
+        seen.views,
+        ["dashboard"],
+        lambda: dashboard_answer(seen.views),
+        partial(parts.hot.body_of, request),
+    )
+    parts.hot.keep(request, response, caller, seen, query)
+    return response
 
 
 def _chosen(parts: Parts, caller: AnyCaller, query: DashboardQuery) -> Sequence[ChainId]:
@@ -150,18 +163,22 @@ def _chosen(parts: Parts, caller: AnyCaller, query: DashboardQuery) -> Sequence[
     return parts.runtime.settings.chain_ids
 
 
-def _allocation(request: Request, view: View, limit: int) -> Response:
-    return answered(
+def _allocation(
+    request: Request, parts: Parts, caller: AnyCaller, seen: Seen, query: LimitQuery
+) -> Response:
+    [view] = seen.views
+    response = answered(
         request,
         [view],
-        ["allocation", limit],
-        lambda: allocation_answer(view.vaults, view.pricing, limit),
+        ["allocation", query.limit],
+        lambda: allocation_answer(view.vaults, view.pricing, query.limit),
+        partial(parts.hot.body_of, request),
     )
+    parts.hot.keep(request, response, caller, seen, query)
+    return response
 
 
-async def _look_at(
-    parts: Parts, caller: AnyCaller, predicate_id: UUID, query: ReadQuery
-) -> Sequence[View]:
+async def _look_at(parts: Parts, caller: AnyCaller, predicate_id: UUID, query: ReadQuery) -> Seen:
     async def find(*, anew: bool) -> Registered:
         return await parts.registered.one(str(predicate_id), caller, anew=anew)
 
@@ -170,7 +187,7 @@ async def _look_at(
 
 async def _look_at_all(
     parts: Parts, caller: AnyCaller, chain_ids: Sequence[ChainId], query: ReadQuery
-) -> Sequence[View]:
+) -> Seen:
     user_id = caller.user_id
     if user_id is None:
         raise ProblemError(422, "Invalid request", "A service caller must give userId.")

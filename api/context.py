@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader
@@ -21,6 +21,9 @@ from domain.values import MAX_BLOCK_HEIGHT
 from runtime.assembly import Runtime
 from runtime.scrape import Door, Scraper
 
+if TYPE_CHECKING:  # it keeps what is made with the parts below
+    from api.hot_answers import HotAnswers
+
 LONGEST_WAIT_SECONDS = 30.0
 """As long as a node may itself wait for a height before it answers."""
 
@@ -35,6 +38,7 @@ class Parts:
         registered: whose predicates there are, remembered for a moment.
         prices: what assets are worth.
         guard: lets service callers in.
+        hot: answers that may still hold.
         streams: the open streams of balances.
         publisher: takes tasks; None where this process can hand none out.
         door: lets in who may read metrics.
@@ -47,6 +51,7 @@ class Parts:
     registered: RegisteredPredicates
     prices: Prices
     guard: Guard
+    hot: HotAnswers
     streams: OpenStreams
     publisher: TaskPublisher | None
     door: Door

@@ -54,11 +54,26 @@ class Prices:
     async def of_chain(self, chain_id: ChainId) -> Pricing:
         """Return what assets are worth on a chain; empty when nobody has ever told."""
         async with self._reading:
-            if self._read_at is None or time.monotonic() - self._read_at > _REMEMBERED_SECONDS:
+            if self._is_old():
                 await self._read()
             if chain_id not in self._by_chain:
                 self._by_chain[chain_id] = self._pricing(chain_id)
             return self._by_chain[chain_id]
+
+    async def version(self) -> str:
+        """Return the version of what every chain's prices are made of now."""
+        if self._is_old():
+            async with self._reading:
+                if self._is_old():
+                    await self._read()
+        return self._quotes.version
+
+    def version_now(self) -> str | None:
+        """Return the same without waiting; None: it must be read anew."""
+        return None if self._is_old() else self._quotes.version
+
+    def _is_old(self) -> bool:
+        return self._read_at is None or time.monotonic() - self._read_at > _REMEMBERED_SECONDS
 
     async def _read(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import socket
 import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -19,6 +20,8 @@ from domain.ports import TaskPublisher
 from runtime.start_up import refuse_wrong_chains
 
 _STOP_SECONDS = 10
+_COLLECT_AFTER = (50_000, 50, 50)
+"""Objects, then collections, after which the next generation is collected."""
 
 
 def serve(
@@ -74,6 +77,11 @@ class _Server(uvicorn.Server):
         self._settings = settings
         self._publisher = publisher
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as the server does, then leave its memory alone."""
+        await super().startup(sockets)
+        settle_memory()
+
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Check the nodes, then serve with an open publisher, closed on the same event loop."""
         await refuse_wrong_chains(self._settings)
@@ -87,6 +95,16 @@ class _Server(uvicorn.Server):
         parts: Parts = self._app.state.parts
         parts.streams.end_all()
         await super().shutdown(sockets)
+
+
+def settle_memory() -> None:
+    """Take what the start has built out of the collector's sight.
+
+    It never becomes garbage, and walking it showed as pauses of ten milliseconds in requests.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -25,6 +25,21 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Vouched:
+    """A session in Redis.
+
+    Attributes:
+        token: its token.
+        raw: its bytes.
+        ends_at: when it is over, in seconds since 1970.
+    """
+
+    token: str = field(repr=False)
+    raw: bytes = field(repr=False)
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """A signed-in user and the network that he selected.
 
@@ -34,6 +49,7 @@ class Caller:
         chain_id: which balances he sees.
         network_url: how Bako wrote the network; empty where it did not.
         registry_version: of the registry when he was let in; None: nobody could tell.
+        vouched: the session in Redis that let him in; None: it was the table.
     """
 
     user_id: str
@@ -41,6 +57,7 @@ class Caller:
     chain_id: ChainId
     network_url: str
     registry_version: bytes | None = field(default=None, compare=False)
+    vouched: Vouched | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +141,12 @@ class Authentication:
         except CacheUnavailableError:
             _log.warning("session_cache_unavailable")
             return await self.stored_caller(token)
-        if look.session is not None:
+        if look.session is not None and look.raw is not None:
             caller = _from_redis(look.session)
+            ends_at = _end_of(look.session.get("expired_at"))
+            if caller is not None and ends_at is not None:
+                vouched = Vouched(token, look.raw, ends_at.timestamp())
+                caller = replace(caller, vouched=vouched)
         else:
             caller = await self.stored_caller(token)
         return caller and replace(caller, registry_version=look.registry_version)
@@ -157,9 +178,14 @@ def _from_redis(session: Mapping[str, Any]) -> Caller | None:
 
 
 def _is_over(expired_at: Any) -> bool:
-    """Tell whether a session has ended; what is no date as JavaScript writes it has."""
+    moment = _end_of(expired_at)
+    return moment is None or moment <= datetime.now(UTC)
+
+
+def _end_of(expired_at: Any) -> datetime | None:
+    """Return when a session ends; None: it is no date as JavaScript writes it."""
     try:
         moment = datetime.fromisoformat(expired_at)
     except (TypeError, ValueError):
-        return True
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) <= datetime.now(UTC)
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -43,9 +43,22 @@ class View:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The vaults of a caller, and what the registry told of them."""
+
+    views: Sequence[View]
+    registered: Registered
+
+    @property
+    def one_moment(self) -> bool:
+        """Tell whether the registry was asked after everything that is shown was published."""
+        return not any(view.came_after(self.registered) for view in self.views)
+
+
 async def look(
     parts: Parts, caller: AnyCaller, chain_ids: Sequence[ChainId], query: ReadQuery, find: Find
-) -> list[View]:
+) -> Seen:
     """Return the vaults that `find` names, on each of the networks.
 
     What is remembered of the registry is not shown beside balances that came later: then the
@@ -57,10 +70,11 @@ async def look(
     for chain_id in chain_ids:
         parts.runtime.settings.network(chain_id)
     registered = await find(anew=False)
-    views = await _views(parts, caller, chain_ids, query, registered)
-    if registered.remembered and any(view.came_after(registered) for view in views):
-        views = await _views(parts, caller, chain_ids, query, await find(anew=True))
-    return views
+    seen = Seen(await _views(parts, caller, chain_ids, query, registered), registered)
+    if registered.remembered and not seen.one_moment:
+        registered = await find(anew=True)
+        seen = Seen(await _views(parts, caller, chain_ids, query, registered), registered)
+    return seen
 
 
 async def _views(

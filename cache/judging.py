@@ -51,7 +51,8 @@ class Found:
 def own_fresh(value: Decoded, now_ms: int) -> Fresh:
     """Answer with a value of ours that nothing speaks against."""
     age = max(0, now_ms - value.stored.timestamp_ms)
-    return Fresh(value.stored, age, age >= (value.soft_life_ms or 0))
+    soft_ms = value.soft_life_ms or 0
+    return Fresh(value.stored, age, age >= soft_ms, soft_ms - age)
 
 
 def judge(

@@ -26,6 +26,7 @@ from cache.publishing import Published, Publishing
 from cache.reading import Reading
 from cache.refresh_schedule import RedisRefreshSchedule
 from cache.statistics import Statistics
+from cache.versions import Versions
 from cache.waiting import Endings, wait_until_ended
 from domain.errors import CacheUnavailableError, ConfigurationError
 from domain.measures import Measures, NoMeasures
@@ -99,6 +100,9 @@ class RedisBalanceCache:
             measures,
             foreign_skew_ms=milliseconds(foreign_skew_seconds),
         )
+        self.clock = clock
+        # With hash tags no one script sees what every slot holds.
+        self.versions = None if hash_tags else Versions(client, tracked=copied_vaults > 0)
         self._copy = _copy_of(client, copied_vaults, hash_tags=hash_tags)
         self._reading: Reading | CopiedReading = reading
         if self._copy is not None:
@@ -247,13 +251,18 @@ class RedisBalanceCache:
         try:
             yield
         finally:
+            changed = list(addresses)
             if self._copy is not None:
-                self._copy.forget(addresses)
+                self._copy.forget(changed)
+            if self.versions is not None:
+                self.versions.forget(changed)
 
     async def aclose(self) -> None:
         """End the copy and the subscription, and close the client."""
         if self._copy is not None:
             await self._copy.aclose()
+        if self.versions is not None:
+            await self.versions.aclose()
         await self._endings.close()
         await self._client.aclose()
 

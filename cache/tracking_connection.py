@@ -74,8 +74,8 @@ class Server:
             tls=known.ssl_context.get() if isinstance(known, SSLConnection) else None,
         )
 
-    def greeting(self) -> list[tuple[Argument, ...]]:
-        """Return the commands that make a new connection a tracking one.
+    def greeting(self, *, tracked: bool = True) -> list[tuple[Argument, ...]]:
+        """Return the commands that make a new connection ours, and a tracking one if it shall be.
 
         The server's history is named first, as on every other connection (see
         `scripts/history.lua`): after a restart the old name would make old values fresh.
@@ -83,12 +83,19 @@ class Server:
         hello: tuple[Argument, ...] = ("HELLO", 3)
         if self.password is not None:
             hello = (*hello, "AUTH", self.username or "default", self.password)
+        tracking: list[tuple[Argument, ...]] = [("CLIENT", "TRACKING", "ON")]
         return [
             hello,
             ("SELECT", self.database),
             ("EVAL", script("history").source, 1, EPOCH),
-            ("CLIENT", "TRACKING", "ON"),
+            *(tracking if tracked else ()),
         ]
+
+
+def pack(command: Sequence[Argument]) -> bytes:
+    """Return a command as the protocol writes it."""
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub
+    return packed
 
 
 class TrackingConnection(asyncio.Protocol):
@@ -99,12 +106,18 @@ class TrackingConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader(notEnoughData=_NOT_ENOUGH)
-        self._asked: deque[OnAnswer] = deque()
+        self._asked: deque[tuple[OnAnswer, int]] = deque()
+        self._answers: list[Any] = []
         self._ended = asyncio.Event()
 
     @classmethod
     async def open(
-        cls, server: Server, on_changed: OnChanged, on_lost: Callable[[], None]
+        cls,
+        server: Server,
+        on_changed: OnChanged,
+        on_lost: Callable[[], None],
+        *,
+        tracked: bool = True,
     ) -> TrackingConnection:
         """Connect, log in and switch tracking on.
 
@@ -122,14 +135,14 @@ class TrackingConnection(asyncio.Protocol):
                     )
                 else:
                     await loop.create_unix_connection(lambda: connection, server.path)
-                await connection._greet(server)
+                await connection._greet(server.greeting(tracked=tracked))
         except BaseException:
             connection.close()
             raise
         return connection
 
-    async def _greet(self, server: Server) -> None:
-        for command in server.greeting():
+    async def _greet(self, greeting: Sequence[Sequence[Argument]]) -> None:
+        for command in greeting:
             answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             self.ask(command, answered.set_result)
             ended = asyncio.ensure_future(self._ended.wait())
@@ -152,10 +165,16 @@ class TrackingConnection(asyncio.Protocol):
 
     def ask(self, command: Sequence[Argument], on_answer: OnAnswer) -> None:
         """Send a command; `on_answer` is called when its answer arrives, never after the end."""
+        self.ask_packed(pack(command), on_answer)
+
+    def ask_packed(self, packed: bytes, on_answer: OnAnswer, *, commands: int = 1) -> None:
+        """Send commands that `pack` has packed: what is sent again is packed once.
+
+        The answer to several commands is the list of their answers.
+        """
         if self._transport is None or not self.is_open:
             return
-        self._asked.append(on_answer)
-        packed = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub knows one argument
+        self._asked.append((on_answer, commands))
         self._transport.write(packed)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -173,9 +192,21 @@ class TrackingConnection(asyncio.Protocol):
 
     def _apply(self, message: Any) -> None:
         if not isinstance(message, hiredis.PushNotification):
-            self._asked.popleft()(message)
+            self._answered(message)
         elif message[0] == b"invalidate":
             self._on_changed(message[1])
+
+    def _answered(self, message: Any) -> None:
+        on_answer, commands = self._asked[0]
+        if commands == 1:
+            self._asked.popleft()
+            on_answer(message)
+            return
+        self._answers.append(message)
+        if len(self._answers) == commands:
+            self._asked.popleft()
+            answers, self._answers = self._answers, []
+            on_answer(answers)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end."""

@@ -71,8 +71,8 @@ class Measures(Protocol):
         """
         ...
 
-    def served(self, chain_id: ChainId, served: Iterable[Served]) -> None:
-        """Readers were answered, after whatever was fetched for them."""
+    def served(self, chain_id: ChainId, served: Iterable[Served], times: int = 1) -> None:
+        """Readers were answered so many times, after whatever was fetched for them."""
         ...
 
     def published(self, chain_id: ChainId, outcome: PublishOutcome) -> None:
@@ -137,7 +137,7 @@ class NoMeasures:
     ) -> None:
         """Do nothing."""
 
-    def served(self, chain_id: ChainId, served: Iterable[Served]) -> None:
+    def served(self, chain_id: ChainId, served: Iterable[Served], times: int = 1) -> None:
         """Do nothing."""
 
     def published(self, chain_id: ChainId, outcome: PublishOutcome) -> None:

@@ -336,6 +336,10 @@ class BalanceReader(Protocol):
         """
         ...
 
+    def served_again(self, served: Mapping[Address, Served], times: int) -> None:
+        """Note that answers of `read_many` still held, and were sent so many times more."""
+        ...
+
     async def refill(
         self,
         addresses: Sequence[Address],

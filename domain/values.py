@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from domain.bech32 import decode_fuel_bech32
@@ -201,11 +201,13 @@ class Fresh:
     """The answer of a hit: right as far as anybody has told us.
 
     ``due`` is true when the soft life is over: serve it, and refresh it behind.
+    ``due_in_ms`` is the rest of that life; None: nobody set one.
     """
 
     stored: StoredSnapshot
     age_ms: int
     due: bool = False
+    due_in_ms: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

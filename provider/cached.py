@@ -116,6 +116,14 @@ class CachedProvider:
         )
         return reads.outcome()
 
+    def served_again(self, served: Mapping[Address, Served], times: int) -> None:
+        """Count answers that were sent again (see `domain.ports.BalanceReader`)."""
+        self._marks.add(list(served))
+        self._measures.looked(
+            self.network.chain_id, hits=len(served) * times, expired=0, invalidated=0, misses=0
+        )
+        self._measures.served(self.network.chain_id, served.values(), times)
+
     async def _read(
         self,
         addresses: Sequence[Address],

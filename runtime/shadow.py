@@ -159,6 +159,11 @@ class ShadowedReader:
         self._shadow.note(self.network.chain_id, served)
         return served
 
+    def served_again(self, served: Mapping[Address, Served], times: int) -> None:
+        """Count as the reader does, and note what was answered again."""
+        self._reader.served_again(served, times)
+        self._shadow.note(self.network.chain_id, served)
+
     async def refill(
         self, addresses: Sequence[Address], *, lane: Lane, required_height: BlockHeight = 0
     ) -> Mapping[Address, RefillOutcome]:

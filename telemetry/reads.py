@@ -32,9 +32,9 @@ class _Ages:
         self.buckets = [0] * (len(_BOUNDS_MS) + 1)
         self.total_ms = 0
 
-    def add(self, age_ms: int) -> None:
-        self.buckets[bisect_left(_BOUNDS_MS, age_ms)] += 1
-        self.total_ms += age_ms
+    def add(self, age_ms: int, times: int) -> None:
+        self.buckets[bisect_left(_BOUNDS_MS, age_ms)] += times
+        self.total_ms += age_ms * times
 
 
 class ReadTally(Collector):
@@ -59,7 +59,7 @@ class ReadTally(Collector):
         if misses:
             looks[chain_id, "miss"] += misses
 
-    def served(self, chain_id: ChainId, served: Iterable[Served]) -> None:
+    def served(self, chain_id: ChainId, served: Iterable[Served], times: int = 1) -> None:
         """See `domain.measures.Measures.served`."""
         answers = self._answers
         for one in served:
@@ -69,13 +69,13 @@ class ReadTally(Collector):
             elif isinstance(answer, Stale):
                 kind, reason = "stale", answer.reason.value
             else:
-                answers[chain_id, "missing", _NO_REASON, one.source.value] += 1
+                answers[chain_id, "missing", _NO_REASON, one.source.value] += times
                 continue
-            answers[chain_id, kind, reason, one.source.value] += 1
+            answers[chain_id, kind, reason, one.source.value] += times
             ages = self._ages.get((chain_id, kind))
             if ages is None:
                 ages = self._ages[chain_id, kind] = _Ages()
-            ages.add(answer.age_ms)
+            ages.add(answer.age_ms, times)
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics of this moment."""
