@@ -9,6 +9,8 @@ _INTRODUCTION = """\
 
 <!-- Made by `make docs` from telemetry/names.py; change it there. -->
 
+<!-- not run: fixed ports; the tests of the metrics read both -->
+
     curl http://127.0.0.1:8080/metrics    # the API, on its own port
     METRICS_PORT=9400 celery -A tasks worker
     curl http://127.0.0.1:9400/metrics    # a worker, with all its pool processes
