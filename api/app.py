@@ -24,6 +24,7 @@ from api.registered import RegisteredPredicates
 from api.sessions import Authentication
 from api.streams import routes as streams_routes
 from api.streams.open_streams import OpenStreams
+from api.tracing import Tracing
 from config.settings import Settings
 from domain.lanes import LaneWatch
 from domain.ports import TaskPublisher
@@ -101,6 +102,7 @@ def create_app(
         allow_headers=["*"],
         expose_headers=["ETag", "Age", "Last-Modified", "Retry-After"],
     )
+    app.add_middleware(Tracing)  # added last: the outermost
     app.include_router(balances.router)
     app.include_router(history.router)
     app.include_router(streams_routes.router)

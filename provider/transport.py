@@ -23,6 +23,7 @@ from domain.errors import (
     QueryTooComplexError,
 )
 from domain.networks import without_credentials
+from domain.trace import current_trace
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """More than 200 vaults of 1,000 assets; beyond it an answer is an attack or a mistake."""
@@ -42,6 +43,15 @@ LONGEST_RETRY_AFTER_SECONDS = 30.0
 
 class GatewayRefusedError(QueryRefusedError):
     """A status that no balance query deserves: credentials, a wrong path, a gateway's rule."""
+
+
+def _headers() -> dict[str, str]:
+    """Return the headers of one request: a node's log can name whose request it was."""
+    trace = current_trace()
+    headers = {"content-type": "application/json"}
+    if trace is not None:
+        headers["traceparent"] = trace.next_step().traceparent
+    return headers
 
 
 class NodeTransport:
@@ -88,7 +98,7 @@ class NodeTransport:
                 "POST",
                 self._url,
                 content=content,
-                headers={"content-type": "application/json"},
+                headers=_headers(),
                 timeout=timeout_seconds,
             ) as response:
                 self._check_status(response)

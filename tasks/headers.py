@@ -1,7 +1,7 @@
-"""What travels with a message beside its arguments: when it was published, and what is shown.
+"""What travels with a message beside its arguments: when it was published, for whose request.
 
-Whoever publishes through Celery in this process stamps his messages: this module is imported
-wherever tasks are published.
+And how its arguments are shown. Whoever publishes through Celery in this process stamps his
+messages: this module is imported wherever tasks are published.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from celery import signals
 
+from domain.trace import current_trace
 from tasks.showing import shown
 
 PUBLISHED_MS = "published_ms"
@@ -20,6 +21,10 @@ PUBLISHED_MS = "published_ms"
 @signals.before_task_publish.connect
 def _stamp(headers: dict[str, Any], **_: Any) -> None:
     headers[PUBLISHED_MS] = int(time.time() * 1000)
+    trace = current_trace()
+    if trace is not None:
+        headers["traceparent"] = trace.next_step().traceparent
+        headers["request_id"] = trace.request_id
     for name in ("argsrepr", "kwargsrepr"):  # what Flower, logs and `celery inspect` show
         headers[name] = shown(str(headers.get(name) or ""))
 

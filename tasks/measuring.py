@@ -1,4 +1,7 @@
-"""Counts what happens to tasks, by Celery's signals: in publishers, workers and pool processes."""
+"""Counts what happens to tasks and names whose request they serve, by Celery's signals.
+
+In publishers, workers and pool processes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import time
 from typing import Any
 
 from celery import Task, signals
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from domain.trace import set_trace, trace_from
 from tasks import names
 from tasks.headers import age_seconds
 from tasks.names import Queue
@@ -47,6 +52,27 @@ def _started(task: Task[..., None], **_: Any) -> None:
     waited = age_seconds(task.request.headers)
     if waited is not None and lane in _LANES:
         measures.message_waited(lane, waited)
+
+
+@signals.task_prerun.connect
+def _name(task_id: str, task: Task[..., None], **_: Any) -> None:
+    """Let all that is logged, published and asked on the task's behalf carry its request."""
+    headers = task.request.headers or {}
+    trace = trace_from(headers.get("traceparent"), headers.get("request_id"))
+    set_trace(trace)
+    clear_contextvars()
+    bind_contextvars(
+        task_id=task_id,
+        task=_known(task.name),
+        request_id=trace.request_id,
+        trace_id=trace.trace_id,
+    )
+
+
+@signals.task_postrun.connect
+def _forget_name(**_: Any) -> None:
+    set_trace(None)
+    clear_contextvars()
 
 
 @signals.task_postrun.connect

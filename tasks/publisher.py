@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -90,9 +92,11 @@ class CeleryPublisher:
         if self._free == 0:
             raise PublishingError(f"{name}: the broker does not answer")
         self._free -= 1
-        publishing = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._publish, name, tuple(args), kwargs or {}, queue, expires
+        # With the context of the caller: the message says for whose request it is.
+        publish = partial(
+            copy_context().run, self._publish, name, tuple(args), kwargs or {}, queue, expires
         )
+        publishing = asyncio.get_running_loop().run_in_executor(self._threads, publish)
         publishing.add_done_callback(self._thread_is_free)
         try:
             async with asyncio.timeout(self._seconds):

@@ -1,0 +1,106 @@
+"""A request's names on its way: API, message, worker, node; and no secret in a log on that way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from httpx import ASGITransport
+
+from api.app import create_app
+from domain.networks import Network
+from domain.trace import set_trace, trace_from
+from provider.node import NodeProvider
+from supervisor.valkey import BROKER_POLICY, EmbeddedServer
+from supervisor.waiting import wait_until
+from tasks.publisher import open_publisher
+from tests.metrics_support import Scrape
+from tests.worker_support import SECONDS, Site, working_site
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
+KEY = "internal-key-that-nobody-may-read"
+TOKEN = "metrics-token-that-nobody-may-read"
+LOGIN = "operator:flower-password-that-nobody-may-read"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    broker = EmbeddedServer.start(policy=BROKER_POLICY)
+    secrets = {"INTERNAL_API_KEY": KEY, "METRICS_TOKEN": TOKEN, "FLOWER_BASIC_AUTH": LOGIN}
+    directory = tmp_path_factory.mktemp("traces")
+    with working_site(directory, broker.url(), LOG_LEVEL="DEBUG", **secrets) as site:
+        yield site
+    broker.stop()
+
+
+async def test_the_worker_logs_whose_request_it_works_for(site: Site) -> None:
+    async with open_publisher(site.settings, seconds=5.0) as publisher:
+        app = create_app(site.settings, publisher)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(
+                transport=ASGITransport(app, client=("127.0.0.1", 4711)), base_url="http://api"
+            ) as client,
+        ):
+            answer = await client.post(
+                "/internal/cache/invalidate",
+                json={"predicateAddress": site.user.addresses[0], "chainId": 9889},
+                headers={"X-API-Key": KEY, "traceparent": PARENT, "X-Request-ID": "page-view-7"},
+            )
+            nameless = await client.get("/health")
+            measured = Scrape((await client.get("/metrics")).text)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-request-id"] == "page-view-7"
+    assert nameless.headers["x-request-id"]
+
+    def lines() -> list[dict[str, object]]:
+        refilled = site.logged("invalidation.refilled")
+        return [line for line in refilled if line.get("request_id") == "page-view-7"]
+
+    assert wait_until(lambda: bool(lines()), seconds=SECONDS)
+    assert lines()[0]["trace_id"] == TRACE_ID
+    assert lines()[0]["task_id"] == answer.json()["data"]["taskId"]
+    assert lines()[0]["task"] == "balances.refill"
+    assert measured.value(
+        "api_request_seconds_count", route="/internal/cache/invalidate", status="2xx"
+    )
+
+
+@dataclass
+class _Node:
+    """Remembers what it was sent, and is down."""
+
+    seen: list[str] = field(default_factory=list)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request.headers.get("traceparent", ""))
+        return httpx.Response(503)
+
+
+async def test_the_node_is_told_the_trace() -> None:
+    node = _Node()
+    network = Network(0, "test", ("http://node/graphql",))
+    provider = NodeProvider(network, transport=httpx.MockTransport(node.answer))
+    set_trace(trace_from(PARENT, None))
+    try:
+        await provider.fetch_many(["0x" + "ab" * 32], deadline_seconds=1.0)
+    finally:
+        set_trace(None)
+        await provider.close()
+
+    assert node.seen
+    assert all(sent.startswith(f"00-{TRACE_ID}-") for sent in node.seen)
+
+
+def test_no_secret_is_in_the_log_of_a_worker_even_of_debug_lines(site: Site) -> None:
+    log = site.log()
+
+    assert '"level": "debug"' in log  # it was a talkative run
+    for secret in (KEY, TOKEN, LOGIN.partition(":")[2]):
+        assert secret not in log
+    assert all(json.loads(line) for line in log.splitlines() if line.startswith("{"))
