@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from fastapi import Request, Response
-from starlette.types import Scope
+from starlette.types import Message, Scope
 
 from api.context import ReadQuery
 from api.prices import Prices
@@ -31,6 +31,8 @@ from runtime.assembly import Runtime
 
 Key = tuple[bytes, bytes, bytes, bytes]
 """Path, query, token and signer: what alone decides an answer that the hot path may give."""
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 _MOST_ANSWERS = 4_096
 _MOST_BYTES = 64 * 1024 * 1024
@@ -50,23 +52,32 @@ class Kept:
         headers: all but its age.
         question: whether its balances and its session are unchanged.
         quotes_version: the prices that it was made of.
-        registry_until: until when the registry's word is good, by the monotonic clock.
-        session_ends_at: seconds since 1970.
-        until_ms: when the first of its balances is due, or too old for its caller; Redis's clock.
+        until: when it must be answered anew whatever is unchanged, by the monotonic clock: the
+            registry's word is old, the session over, a balance due or too old for its caller.
         oldest_ms: when the oldest of its balances was published.
         served: what its readers are given, by network.
     """
 
     body: bytes | None
     tag: bytes
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: Headers
     question: Question
     quotes_version: str
-    registry_until: float
-    session_ends_at: float
-    until_ms: int
+    until: float
     oldest_ms: int
     served: Sequence[tuple[BalanceReader, dict[Address, Served]]] = field(repr=False)
+    lines: tuple[int, Headers, Headers] | None = field(default=None, repr=False)
+
+    def start(self, age_seconds: int, *, modified: bool) -> Message:
+        """Return the first message, of a 200 or a 304."""
+        if self.lines is None or self.lines[0] != age_seconds:
+            unmodified = [*self.headers, (b"age", b"%d" % age_seconds)]
+            length = (b"content-length", b"%d" % len(self.body or b""))
+            whole = [*unmodified, length, (b"content-type", b"application/json")]
+            self.lines = (age_seconds, whole, unmodified)
+        status, headers = (200, self.lines[1]) if modified else (304, self.lines[2])
+        # A new list: what stands before us adds headers of its own.
+        return {"type": "http.response.start", "status": status, "headers": [*headers]}
 
 
 class HotAnswers:
@@ -86,7 +97,9 @@ class HotAnswers:
     async def find(self, key: Key) -> Kept | None:
         """Return an answer that holds at this moment; None: the route must answer."""
         kept = self._kept.get(key)
-        if kept is None or self._versions is None or not self._may_hold(kept):
+        if kept is None or self._versions is None:
+            return None
+        if time.monotonic() >= kept.until or self._clock.must_ask():
             return None
         quotes_version = self._prices.version_now() or await self._prices.version()
         if quotes_version != kept.quotes_version:
@@ -165,14 +178,6 @@ class HotAnswers:
         while len(self._kept) > _MOST_ANSWERS or self._bytes > _MOST_BYTES:
             self._drop(self._kept.pop(next(iter(self._kept))))
 
-    def _may_hold(self, kept: Kept) -> bool:
-        return (
-            time.monotonic() < kept.registry_until
-            and time.time() < kept.session_ends_at
-            and not self._clock.must_ask()
-            and self._clock.now_ms() < kept.until_ms
-        )
-
     def _drop(self, kept: Kept) -> None:
         self._bytes -= len(kept.body or b"")
         if self._versions is not None:
@@ -206,16 +211,18 @@ class HotAnswers:
         oldest_ms = min(timestamp_ms for _, _, timestamp_ms, _ in vaults)
         if query.max_age is not None:
             untils.append(oldest_ms + query.max_age * 1000)
-        vouched = caller.vouched
+        vouched, now = caller.vouched, time.monotonic()
         return Kept(
             body=bytes(response.body) or None,
             tag=response.headers["etag"].encode(),
             headers=_lasting(response),
             question=versions.question(vouched.token, vouched.raw, registered.version, vaults),
             quotes_version=seen.views[0].pricing.version,
-            registry_until=registered.asked_at + self._registry_seconds,
-            session_ends_at=vouched.ends_at,
-            until_ms=min(untils),
+            until=min(
+                registered.asked_at + self._registry_seconds,
+                now + vouched.ends_at - time.time(),
+                now + (min(untils) - self._clock.now_ms()) / 1000,
+            ),
             oldest_ms=oldest_ms,
             served=served,
         )

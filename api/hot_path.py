@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.conditional import is_named
 from api.context import Parts
-from api.hot_answers import HotAnswers, Kept, key_of
+from api.hot_answers import Kept, key_of
 
-_JSON = (b"content-type", b"application/json")
+_BODY = "http.response.body"
+_NO_BODY: Message = {"type": _BODY, "body": b""}
 
 
 class HotPath:
@@ -39,17 +40,9 @@ class HotPath:
             with hot.renewing(key):
                 await self._app(scope, receive, send)
         else:
-            await _send(hot, kept, send, body=None if has_it else kept.body)
+            await send(kept.start(hot.age_seconds(kept), modified=not has_it))
+            await send(_NO_BODY if has_it else {"type": _BODY, "body": kept.body})
 
 
 def _has(kept: Kept, tags: bytes) -> bool:
     return tags == kept.tag or is_named(kept.tag.decode(), [tags.decode("latin-1")])
-
-
-async def _send(hot: HotAnswers, kept: Kept, send: Send, *, body: bytes | None) -> None:
-    headers = [*kept.headers, (b"age", b"%d" % hot.age_seconds(kept))]
-    if body is not None:
-        headers += ((b"content-length", b"%d" % len(body)), _JSON)
-    status = 304 if body is None else 200
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body or b""})

@@ -385,10 +385,6 @@ async def main() -> None:
                     for contest in contests.values():
                         for connections in CONNECTIONS:
                             await asyncio.to_thread(contest.measure, connections)
-                print(
-                    json.dumps(_ratios({n: c.figures() for n, c in contests.items()}, "16")),
-                    json.dumps({n: c.figures() for n, c in contests.items()}),
-                )
                 raw = await asyncio.to_thread(_raw_redis, stage)
                 calls = await _node_calls(stage, servers["ours"])
             finally:
