@@ -19,9 +19,7 @@ from domain.errors import InvalidValueError
 AddressArgument = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="A vault: 0x and 64 hex digits, or fuel1…")
 ]
-AddressesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="Vaults.")
-]
+AddressesArgument = Annotated[list[str] | None, typer.Argument(metavar="ADDRESS", help="Vaults.")]
 WaitOption = Annotated[
     float, typer.Option("--wait", help="Wait until they are fresh, so many seconds at most.")
 ]
@@ -145,7 +143,8 @@ def clear_command(
 ) -> None:
     """Forget what is known of vaults, the last known balances too, and fetch them anew.
 
-    Until they are fetched a reader has to wait for the node, and nothing is shown without it.
+    Until they are fetched a reader waits for the node; without it he gets what the database keeps
+    of them, marked as restored, or nothing.
     With --all the workers walk through all vaults, and nothing is fetched before it is read.
     """
     from cli.operate import changing
