@@ -25,6 +25,8 @@ from runtime.assembly import Runtime
 from supervisor.processes import spawn, stop
 from supervisor.valkey import EmbeddedServer
 from supervisor.waiting import wait_until
+from tasks.names import PUBLISH_LOST, Queue
+from tasks.publisher import open_publisher
 
 CHAIN_IDS = (9889, 0)
 SECONDS = 20.0
@@ -107,15 +109,38 @@ async def _seed(settings: Settings) -> SeededUser:
     return await seed_user(settings.database_url, settings.fuel_networks[0], seed=7)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+async def eventually(
+    condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float = SECONDS
+) -> None:
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             while True:
                 if await condition():
                     return
                 await asyncio.sleep(0.02)
     except TimeoutError:
         pytest.fail(f"not in time: {what}")
+
+
+async def eventually_with_beat(
+    site: Site, condition: Callable[[], Awaitable[bool]], what: str
+) -> None:
+    """Wait as long as it may take until a message that a Redis broker lost is found again.
+
+    Plays the part of beat, who has it looked for.
+    """
+    async with open_publisher(site.settings, seconds=5.0) as publisher:
+        next_look = 0.0
+
+        async def looked() -> bool:
+            nonlocal next_look
+            now = asyncio.get_running_loop().time()
+            if now >= next_look:
+                next_look = now + 2.0
+                await publisher.send(PUBLISH_LOST, [], queue=Queue.INVALIDATION, expires=10)
+            return await condition()
+
+        await eventually(looked, what, seconds=90.0)
 
 
 async def fresh(runtime: Runtime, chain_id: int, addresses: tuple[Address, ...]) -> set[Address]:
