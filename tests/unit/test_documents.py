@@ -93,6 +93,17 @@ def test_both_readmes_lead_to_each_other() -> None:
     assert "(README.md)" in (ROOT / "README.pt.md").read_text(encoding="utf-8")
 
 
+def test_every_link_leads_somewhere() -> None:
+    lost = [
+        (page.name, target)
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+
+    assert lost == []
+
+
 def test_the_pages_of_an_operator_are_short() -> None:
     names = ("install", "scaling", "upgrade", "backup", "security", "errors", "keys")
 
