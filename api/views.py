@@ -15,6 +15,7 @@ from api.vaults import Vault, read_vaults
 from domain.networks import Network
 from domain.ports import Unmet
 from domain.values import ChainId, Missing
+from registry.reserved import comparable_url
 
 
 class Find(Protocol):
@@ -72,9 +73,21 @@ async def look(
     registered = await find(anew=False)
     seen = Seen(await _views(parts, caller, chain_ids, query, registered), registered)
     if registered.remembered and not seen.one_moment:
+        known = [r.address for r in registered.records]
         registered = await find(anew=True)
+        if known == [r.address for r in registered.records]:  # the balances stand; no second read
+            return Seen([_told_anew(v, registered, caller) for v in seen.views], registered)
         seen = Seen(await _views(parts, caller, chain_ids, query, registered), registered)
     return seen
+
+
+def _told_anew(view: View, registered: Registered, caller: AnyCaller) -> View:
+    urls = {comparable_url(url) for url in _network_urls(caller, view.network)}
+    vaults = [
+        Vault(record, vault.served, record.reservation(urls))
+        for record, vault in zip(registered.records, view.vaults, strict=True)
+    ]
+    return View(view.network, vaults, view.pricing)
 
 
 async def _views(
