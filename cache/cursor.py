@@ -7,7 +7,8 @@ Key: ``bc:follow:{chain id}`` (hash, life 30 days after the last step): ``state`
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +16,7 @@ from redis.asyncio import Redis
 
 from cache.commands import Commands
 from domain.blocks import BlockMark
-from domain.values import BlockHeight, ChainId
+from domain.values import Address, BlockHeight, ChainId
 
 LEASE_MS = 10_000
 """After this a follower who was killed is replaced."""
@@ -57,6 +58,7 @@ class FollowerState:
         sweep: what is being gone through.
         next_sweep: what is to be gone through after it.
         durable_height: the cursor that was last written to the database.
+        owed: whose refill at which height nobody may have asked for yet.
     """
 
     cursor: BlockMark | None = None
@@ -65,6 +67,7 @@ class FollowerState:
     sweep: Sweep | None = None
     next_sweep: Sweep | None = None
     durable_height: BlockHeight = 0
+    owed: Mapping[Address, BlockHeight] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,7 @@ def _encode(state: FollowerState) -> str:
             "sweep": _sweep_fields(state.sweep),
             "next_sweep": _sweep_fields(state.next_sweep),
             "durable_height": state.durable_height,
+            "owed": dict(state.owed),
         },
         separators=(",", ":"),
     )
@@ -162,8 +166,9 @@ def _decode(raw: bytes) -> FollowerState:
             sweep=_sweep(found["sweep"]),
             next_sweep=_sweep(found["next_sweep"]),
             durable_height=found["durable_height"],
+            owed={str(a): int(height) for a, height in found.get("owed", {}).items()},
         )
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return FollowerState()
 
 

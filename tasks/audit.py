@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import structlog
 
+from domain.ports import BalanceCache
+from domain.values import ChainId
 from tasks import operations
-from tasks.auditing import audit
+from tasks.auditing import AuditReport, audit
 from tasks.declare import declare_task
 from tasks.later import Follow
-from tasks.names import AUDIT, Queue
+from tasks.names import AUDIT, REFILL, Queue
 from tasks.parts import Parts
 
 _log = structlog.get_logger("tasks")
@@ -53,4 +55,19 @@ async def audit_balances(parts: Parts, chain_id: int) -> Sequence[Follow]:
         violations=len(report.violations),
         unknown=report.unknown,
     )
-    return ()
+    return await refills_left(report, parts.cache, chain)
+
+
+async def refills_left(
+    report: AuditReport, cache: BalanceCache, chain_id: ChainId
+) -> Sequence[Follow]:
+    """Return who sees to those that were declared wrong and could not be refilled at once.
+
+    Raises:
+        CacheUnavailableError: Redis does not answer.
+    """
+    left = await operations.not_fresh(cache, chain_id, list(report.violations))
+    if not left:
+        return ()
+    height = max(report.violations[address].told.height for address in left)
+    return (Follow(REFILL, (list(left), chain_id, height), Queue.INVALIDATION),)

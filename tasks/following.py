@@ -25,8 +25,9 @@ from domain.events import invalidated
 from domain.values import Address, BlockHeight, Lane
 from runtime.following import FollowedChain
 from tasks.following_state import Kept, LeaseLostError
+from tasks.owed import with_owed, without_owed
 from tasks.sweeping import after_page, sweep_page, with_sweep
-from tasks.touched import Changes
+from tasks.touched import Changes, older
 
 OVERLAP_BLOCKS = 10
 """Blocks before the tip that are read also after too large a gap: a fetch that is under way may
@@ -70,6 +71,7 @@ class Follower:
         self._kept = Kept(chain)
         self._at_tip = False
         self._walk: asyncio.Task[None] | None = None
+        self._left_by_another = True
 
     async def run(self) -> None:
         """Follow until the lease is lost or the cache is away; return at once if it is taken.
@@ -136,6 +138,7 @@ class Follower:
             CacheUnavailableError: Redis does not answer; the cursor has not moved.
             ProviderError: the node gave no blocks; the cursor has not moved.
         """
+        await self._take_over()
         if self._kept.state.cursor is None or self._kept.state.origin is None:
             await self._resume()
         cursor, origin = self._kept.state.cursor, self._kept.state.origin
@@ -160,6 +163,16 @@ class Follower:
         return self._kept.tip is None or self._kept.tip - height <= NEAR_BLOCKS
 
     # Where to begin
+
+    async def _take_over(self) -> None:
+        """Ask for the refills that whoever followed before us may not have come to."""
+        if self._left_by_another and (owed := self._kept.state.owed):
+            height = max(owed.values())
+            # He may not have come to declare them wrong either.
+            wrong = await older(self._chain, owed)
+            await self._declare_wrong(wrong, height, "the follower, after another one")
+            await self._ask_again(list(owed), height)
+        self._left_by_another = False
 
     async def _resume(self) -> None:
         """Go on from the database's cursor; where there is none, from the chain's tip."""
@@ -243,20 +256,19 @@ class Follower:
             return await self._kept.save(_undoubted)
         last = news.blocks[-1].mark
         wrong = await self._changes.of(news.blocks)
-        await self._chain.cache.invalidate(wrong, self._chain.chain_id, last.height)
-        by = f"the follower, blocks up to {last.height}"
-        notes = invalidated(wrong, by, last.height)
-        await self._chain.vault_log.note(self._chain.chain_id, notes)
+        await self._declare_wrong(wrong, last.height, f"the follower, blocks up to {last.height}")
+        # Far from the tip hot vaults are due and their turn comes, others are read.
+        owed = wrong if self._is_near(last.height) else ()
         has_events = any(block.has_events for block in news.blocks)
 
         def taken(state: FollowerState) -> FollowerState:
-            moved = replace(_undoubted(state), cursor=last)
+            moved = with_owed(replace(_undoubted(state), cursor=last), owed, last.height)
             if not has_events:
                 return moved
             return with_sweep(moved, Sweep(SweepKind.DEPOSIT, last.height))
 
         await self._kept.save(taken)
-        return await self._ask_again(wrong, last.height)
+        return await self._ask_again(owed, last.height)
 
     async def _go_on_walking(self) -> None:
         """Let a walk go on beside the blocks, and meet how it ended."""
@@ -272,17 +284,29 @@ class Follower:
 
     async def _sweep_page(self, sweep: Sweep) -> None:
         swept = await sweep_page(self._chain, sweep)
+        if swept.wrong:
+            # Owed before it is declared wrong: the next walk meets only what is fresh.
+            await self._kept.save(lambda state: with_owed(state, swept.wrong, sweep.height))
+            by = "the follower, a deposit from L1"
+            await self._declare_wrong(swept.wrong, sweep.height, by)
+            # Also far from the tip, where the walk may have been overtaken: they are few.
+            await self._ask_again(swept.wrong, sweep.height)
         await self._kept.save(lambda state: after_page(state, sweep, swept))
-        await self._ask_again(swept.wrong, sweep.height)
         if swept.rest is None:
             self._kept.note("follow.swept", kind=sweep.kind.value, block_height=sweep.height)
 
     async def _ask_again(self, wrong: Sequence[Address], height: BlockHeight) -> None:
         if not wrong:
             return
-        self._kept.note("follow.invalidated", block_height=height, predicates=len(wrong))
-        if self._is_near(height):
-            await self._refill(wrong, height)
+        await self._refill(wrong, height)
+        await self._kept.save(lambda state: without_owed(state, wrong, height))
+
+    async def _declare_wrong(self, wrong: Sequence[Address], height: BlockHeight, by: str) -> None:
+        await self._chain.cache.invalidate(wrong, self._chain.chain_id, height)
+        notes = invalidated(wrong, by, height)
+        await self._chain.vault_log.note(self._chain.chain_id, notes)
+        if wrong:
+            self._kept.note("follow.invalidated", block_height=height, predicates=len(wrong))
 
 
 def _undoubted(state: FollowerState) -> FollowerState:

@@ -22,6 +22,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import KombuError
 
+from tasks.headers import age_seconds
 from tasks.names import Queue
 from tasks.settings import is_rabbitmq
 
@@ -29,6 +30,9 @@ ACCEPTED = "bc:accepted"
 SEEN = "bc:accepted:seen"
 MARGIN_SECONDS = 15
 """Beyond the visibility timeout: until then Redis itself brings a killed worker's message back."""
+
+LONGEST_WAIT_SECONDS = 600
+"""In a lane whose messages are not stamped (others publish too) nothing waits for longer."""
 
 _LIFE_SECONDS = 30 * 86_400
 _PORTION = 100
@@ -87,7 +91,8 @@ def forget(app: Celery, message_id: str) -> None:
 def publish_lost(app: Celery) -> int:
     """Publish again what shows no sign of life; return how many.
 
-    While the lane has messages nothing is called lost: it may only be waiting.
+    What is in the lane only waits. Lanes are first in, first out: nothing in it has been silent
+    for longer than the message that is taken next has waited, however full it is kept.
 
     Raises:
         kombu.exceptions.OperationalError: the broker does not answer.
@@ -97,9 +102,8 @@ def publish_lost(app: Celery) -> int:
     silent = app.conf.broker_transport_options["visibility_timeout"] + MARGIN_SECONDS
 
     def find(client: Any) -> list[tuple[str, list[Any]]]:
-        if client.llen(Queue.INVALIDATION.value):
-            return []
-        overdue = client.zrangebyscore(SEEN, "-inf", time.time() - silent, 0, _PORTION)
+        since = time.time() - max(silent, _longest_wait(client) + MARGIN_SECONDS)
+        overdue = client.zrangebyscore(SEEN, "-inf", since, 0, _PORTION)
         entries = client.hmget(ACCEPTED, overdue) if overdue else []
         found = [(i.decode(), json.loads(e)) for i, e in zip(overdue, entries, strict=True) if e]
         if overdue:
@@ -113,6 +117,18 @@ def publish_lost(app: Celery) -> int:
             name, args=args, kwargs=kwargs, queue=queue, task_id=message_id, ignore_result=True
         )
     return len(lost)
+
+
+def _longest_wait(client: Any) -> float:
+    """Return how long the message that is taken next from the lane has waited, in seconds."""
+    message = client.lindex(Queue.INVALIDATION.value, -1)  # the end from which workers take
+    if message is None:
+        return 0.0
+    try:
+        age = age_seconds(json.loads(message).get("headers"))
+    except (ValueError, AttributeError):
+        age = None
+    return LONGEST_WAIT_SECONDS if age is None else age
 
 
 def _with_client(app: Celery, work: Any) -> Any:

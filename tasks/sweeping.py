@@ -24,7 +24,7 @@ class Swept:
 
     Attributes:
         rest: what is left of the walk; None: nothing.
-        wrong: whose balances are wrong and worth a refill at once.
+        wrong: whose balances are wrong and worth a refill at once; not declared so yet.
     """
 
     rest: Sweep | None
@@ -59,7 +59,7 @@ def after_page(state: FollowerState, sweep: Sweep, swept: Swept) -> FollowerStat
 
 
 async def sweep_page(chain: FollowedChain, sweep: Sweep) -> Swept:
-    """Go on with a walk: declare wrong what is wrong on the next pages.
+    """Go on with a walk: declare wrong, or find, what is wrong on the next pages.
 
     Raises:
         CacheUnavailableError: Redis does not answer; the page has to be done again.
@@ -102,9 +102,9 @@ async def _compare(chain: FollowedChain, sweep: Sweep) -> Swept:
     if told is None:  # no index of balances: one request for each would be too much
         return Swept(Sweep(SweepKind.GAP, sweep.height))
     asset_id, amounts = told
-    wrong = [a for a, answer in believed.items() if _amount(answer, asset_id) != amounts[a]]
-    await chain.cache.invalidate(wrong, chain.chain_id, sweep.height)
-    await _tell(chain, wrong, "the follower, a deposit from L1", sweep.height)
+    other = [a for a, answer in believed.items() if _amount(answer, asset_id) != amounts[a]]
+    # Whoever was refilled while the node was asked is right at this height already.
+    wrong = await older(chain, dict.fromkeys(other, sweep.height))
     return Swept(_rest(sweep, place), wrong)
 
 

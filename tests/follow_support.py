@@ -24,6 +24,10 @@ CHAIN_ID = 0
 LIMITS = FollowLimits(interval_seconds=0.02, max_gap=100, restart_seconds=0.05)
 
 
+class KilledError(Exception):
+    """The end of a follower's process."""
+
+
 @dataclass
 class Desk:
     """One chain, its node, its cache; `vaults` are in the registry.
@@ -39,8 +43,12 @@ class Desk:
     followers: list[Follower] = field(default_factory=list)
     refills: list[tuple[tuple[Address, ...], BlockHeight]] = field(default_factory=list)
 
-    def follower(self, limits: FollowLimits = LIMITS) -> Follower:
+    def follower(self, limits: FollowLimits = LIMITS, *, dies: bool = False) -> Follower:
+        """Return one more follower; one who dies does so before he asks for a refill."""
+
         async def refill(addresses: Sequence[Address], height: BlockHeight) -> None:
+            if dies:
+                raise KilledError
             self.refills.append((tuple(addresses), height))
 
         self.followers.append(Follower(self.runtime.followed(CHAIN_ID), limits, refill))

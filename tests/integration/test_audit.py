@@ -18,7 +18,10 @@ from devnet.options import BASE_ASSET_ID
 from domain.values import Address, Fresh
 from provider.comparing import Difference
 from supervisor.valkey import EmbeddedServer
+from tasks.audit import refills_left
 from tasks.auditing import AuditReport, audit
+from tasks.later import Follow
+from tasks.names import REFILL, Queue
 from tests.follow_support import CHAIN_ID, Desk, desk
 
 
@@ -89,6 +92,20 @@ async def test_a_corrupted_value_is_found_told_with_both_sides_and_healed(
     assert report.agreed == len(at.vaults) - 1
     assert await at.fresh(vault)
     assert await at.amount(vault) == 10
+
+
+async def test_what_could_not_be_healed_at_once_is_left_to_a_message_of_its_own(at: Desk) -> None:
+    vault = at.vaults[3]
+    await corrupt(at, vault, balances=rows(11))
+    report = await audited(at)
+    healed = await refills_left(report, at.runtime.cache, CHAIN_ID)
+    await at.runtime.cache.invalidate([vault], CHAIN_ID)  # as after a refill that failed
+    height = report.violations[vault].told.height
+
+    assert healed == ()
+    assert await refills_left(report, at.runtime.cache, CHAIN_ID) == (
+        Follow(REFILL, ([vault], CHAIN_ID, height), Queue.INVALIDATION),
+    )
 
 
 async def test_at_one_height_it_is_a_contradiction_and_later_it_is_outdated(at: Desk) -> None:

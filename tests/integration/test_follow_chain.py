@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cache.cursor import FollowerState, SweepKind
+from devnet.chain import Payment
 from devnet.faults import Fault, FaultKind
 from devnet.options import BASE_ASSET_ID, DevnetOptions, Limits
 from devnet.server import DevnetServer
@@ -20,9 +21,9 @@ from domain.errors import ProviderError
 from domain.values import Address, Fresh, Missing, Stale
 from provider.block_queries import BLOCKS_PER_REQUEST
 from supervisor.valkey import EmbeddedServer
-from tasks.following import OVERLAP_BLOCKS, Follower
+from tasks.following import NEAR_BLOCKS, OVERLAP_BLOCKS, Follower
 from tasks.following_state import LeaseLostError
-from tests.follow_support import CHAIN_ID, LIMITS, Desk, desk, settle
+from tests.follow_support import CHAIN_ID, LIMITS, Desk, KilledError, desk, settle
 from tests.provider_support import until
 
 STRANGER = "0x" + "7e" * 32
@@ -220,6 +221,41 @@ async def test_a_follower_who_was_killed_is_followed_by_one_who_misses_nothing(
     await begun(at)
 
     assert await at.amount(vault) == 7
+
+
+@pytest.mark.parametrize("by_l1", [False, True])
+async def test_a_follower_who_was_killed_before_he_asked_for_a_refill_leaves_it_to_the_next(
+    at: Desk, by_l1: bool
+) -> None:
+    vault = at.vaults[0]
+    await at.warm(vault)
+    doomed = await begun(at, at.follower(dies=True))
+    if by_l1:
+        at.node.chain.deposit(vault, 7)
+    else:
+        at.node.chain.submit(at.node.chain.prepare(Payment(None, vault, BASE_ASSET_ID, 7)))
+    height = at.node.chain.produce_blocks(1)
+    with pytest.raises(KilledError):
+        await settle(doomed)
+    assert not await at.fresh(vault)
+    await at.redis.hdel(f"bc:follow:{{{CHAIN_ID}}}", "token")  # the lease of the dead is over
+    next_one = await begun(at)
+    await settle(next_one)
+
+    assert at.refills == [((vault,), height)]
+    assert (await at.runtime.followed(CHAIN_ID).cursors.status(CHAIN_ID)).state.owed == {}
+
+
+async def test_a_deposit_of_l1_is_refilled_also_when_the_blocks_have_overtaken_its_walk(
+    at: Desk, follower: Follower
+) -> None:
+    vault = at.vaults[0]
+    await at.warm(vault)
+    at.node.chain.deposit(vault, 9)
+    at.node.chain.produce_blocks(NEAR_BLOCKS + 2 * BLOCKS_PER_REQUEST)
+    await settle(follower)
+
+    assert [asked for asked, _ in at.refills] == [(vault,)]
 
 
 async def test_one_follows_and_a_second_one_does_not(at: Desk, follower: Follower) -> None:
