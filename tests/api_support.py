@@ -149,6 +149,11 @@ def seconds_since(moment: str) -> float:
     return passed
 
 
+def own_to_none(answer: httpx.Response) -> dict[str, str]:
+    """The headers of an answer without the one that is each request's own."""
+    return {name: value for name, value in answer.headers.items() if name != "x-request-id"}
+
+
 def settings_for(redis_url: str, database_url: str, node_url: str, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "REDIS_URL": redis_url,
