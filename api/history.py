@@ -20,6 +20,8 @@ from registry.snapshots import HistoryPoint
 
 _DEFAULT_LIMIT = 100
 _HIGHEST_LIMIT = 500
+_MOST_BALANCES = 2_000
+"""Amounts on a page of more than one point: some hundredths of a second of everybody's time."""
 
 router = APIRouter(tags=["balances"], responses=documented(401, 403, 404, 422, 429, 503))
 
@@ -80,17 +82,31 @@ async def history(
     points: Sequence[HistoryPoint] = ()
     if record.address is not None:
         points = await parts.runtime.durable.history(
-            caller.chain_id, record.address, before=query.before, limit=query.limit + 1
+            caller.chain_id,
+            record.address,
+            before=query.before,
+            limit=query.limit + 1,
+            most_balances=_MOST_BALANCES,
         )
-    shown = points[: query.limit]
+    shown = _fitting(points, query.limit)
     answer = HistoryAnswer(
         predicate_id=record.predicate_id,
         address=record.address or record.stored_address,
         chain_id=caller.chain_id,
         points=[_shown(point) for point in shown],
-        next=shown[-1].height if len(points) > query.limit else None,
+        next=shown[-1].height if len(points) > len(shown) else None,
     )
     return _answered(request, answer)
+
+
+def _fitting(points: Sequence[HistoryPoint], limit: int) -> Sequence[HistoryPoint]:
+    """Return the points of one page: at least one, where there is one."""
+    balances = 0
+    for count, point in enumerate(points[:limit]):
+        balances += len(point.balances)
+        if count and balances > _MOST_BALANCES:
+            return points[:count]
+    return points[:limit]
 
 
 def _answered(request: Request, answer: HistoryAnswer) -> Response:

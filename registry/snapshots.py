@@ -152,8 +152,13 @@ class DurableSnapshots:
         *,
         before: BlockHeight | None = None,
         limit: int = 100,
+        most_balances: int | None = None,
     ) -> Sequence[HistoryPoint]:
-        """Return what a vault held, the newest first; `before` goes on with an earlier page."""
+        """Return what a vault held, the newest first; `before` goes on with an earlier page.
+
+        With `most_balances` the point with which they are exceeded is the last one, or the second
+        where the first exceeds them alone: reading more of a wide vault would hold up everybody.
+        """
         statement = (
             select(SNAPSHOTS)
             .where(SNAPSHOTS.c.chain_id == str(chain_id), SNAPSHOTS.c.address == address)
@@ -165,12 +170,17 @@ class DurableSnapshots:
         with database_errors():
             async with self._reading.connect() as connection:
                 rows = (await connection.execute(statement)).all()
-        return [
-            HistoryPoint(
-                row.height, row.seen_height, row.taken_at, row.seen_at, _from_text(row.balances)
+        points: list[HistoryPoint] = []
+        read = 0
+        for row in rows:
+            balances = _from_text(row.balances)
+            points.append(
+                HistoryPoint(row.height, row.seen_height, row.taken_at, row.seen_at, balances)
             )
-            for row in rows
-        ]
+            read += len(balances)
+            if most_balances is not None and read > most_balances and len(points) > 1:
+                break
+        return points
 
     async def prune(self, before_ms: int, limit: int) -> int:
         """Forget up to `limit` rows that ended before then; the newest of a vault always stays."""

@@ -80,6 +80,32 @@ async def test_a_vaults_changes_are_told_the_newest_first_and_page_by_page(
     assert (await world.get(f"/api{path}", headers)).json() == whole
 
 
+async def test_a_page_of_a_vault_with_many_assets_is_cut_where_it_would_take_long(
+    world: World, durable: DurableSnapshots
+) -> None:
+    """One reader's chart must not hold up everybody else's balances."""
+    address, predicate_id, headers = await own_vault(world)
+    widths = [300] * 8 + [2_500, 2_500] + [300] * 2
+    for height, width in enumerate(widths, start=1):
+        balances = tuple(Balance(f"0x{n:064x}", height) for n in range(width))
+        snapshot = Snapshot(address, CHAIN_ID, balances, height)
+        await durable.write(CHAIN_ID, [StoredSnapshot(snapshot, height * 1_000, version=1)])
+    path = f"/predicate/{predicate_id}/history?limit=500"
+
+    pages, before = [], ""
+    while True:
+        page = (await world.get(f"{path}{before}", headers)).json()
+        pages.append([(p["blockHeight"], len(p["balances"])) for p in page["points"]])
+        if page["next"] is None:
+            break
+        before = f"&before={page['next']}"
+
+    heights = [height for page in pages for height, _ in page]
+    assert heights == list(range(len(widths), 0, -1)), "nothing is left out, nothing comes twice"
+    assert [len(page) for page in pages] == [2, 1, 1, 6, 2]
+    assert all(sum(width for _, width in page) <= 2_000 for page in pages if len(page) > 1)
+
+
 async def test_a_vault_that_nothing_is_kept_of_has_an_empty_history(world: World) -> None:
     _, predicate_id, headers = await own_vault(world)
 
