@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 SCHEMES: Mapping[str, Collection[str]] = {
     "redis_url": ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel"),
+    "shadow_redis_url": ("redis", "rediss", "unix"),
     "celery_broker_url": ("redis", "rediss", "amqp", "amqps", "pyamqp"),
     "database_url": (
         "postgresql",
@@ -23,6 +24,19 @@ _WITHOUT_HOST = frozenset({"unix", *SCHEMES["database_url"]})
 """Files, and PostgreSQL's socket, which its query names."""
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def is_same_redis(one: str, other: str) -> bool:
+    """Tell whether two checked addresses name one database of one Redis, as far as they say."""
+    return one == other or _place(one) == _place(other) is not None
+
+
+def _place(address: str) -> tuple[str | None, int, str, str] | None:
+    """Return host, port, database and query; None where the address names several hosts."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"redis", "rediss"}:
+        return None
+    return parts.hostname, parts.port or 6379, parts.path.strip("/") or "0", parts.query
 
 
 def check_address(address: str, schemes: Collection[str]) -> None:

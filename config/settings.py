@@ -28,7 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from config.addresses import SCHEMES, check_address
+from config.addresses import SCHEMES, check_address, is_same_redis
 from domain.errors import ConfigurationError, InvalidValueError, UnknownNetworkError
 from domain.networks import Network
 from domain.values import check_chain_id
@@ -368,6 +368,18 @@ class Settings(BaseSettings):
     def _usable_address(cls, address: str, info: ValidationInfo) -> str:
         check_address(address, SCHEMES[str(info.field_name)])
         return address
+
+    @field_validator("shadow_redis_url")
+    @classmethod
+    def _another_redis(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret is None:
+            return None
+        address = secret.get_secret_value()
+        check_address(address, SCHEMES["shadow_redis_url"])
+        ours = info.data.get("redis_url")  # absent where it is itself refused
+        if ours is not None and is_same_redis(ours, address):
+            raise ValueError("it is REDIS_URL itself, which would always agree; unset it")
+        return secret
 
     secrets_dir: Path = Field(
         default=SECRETS_DIR,

@@ -77,6 +77,8 @@ def test_bakos_names_and_defaults_are_ours(monkeypatch: pytest.MonkeyPatch) -> N
         ("REDIS_URL", "http://cache.internal"),
         ("REDIS_URL", "redis://cache.internal:port/0"),
         ("REDIS_URL", "redis://"),
+        ("SHADOW_REDIS_URL", "bako.internal:6379"),
+        ("SHADOW_REDIS_URL", "redis://"),
         ("CELERY_BROKER_URL", "kafka://broker.internal"),
         ("CELERY_BROKER_URL", "amqp://guest:guest@broker.internal:99999//"),
         ("CELERY_BROKER_URL", "redis://broker.internal/0\n"),
@@ -149,6 +151,33 @@ def test_an_error_about_networks_shows_no_credentials(monkeypatch: pytest.Monkey
         load_settings()
 
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "shadow",
+    [
+        "redis://cache:6379/0",
+        "redis://cache",
+        "rediss://user:secret@CACHE/0",
+        "redis://cache:6379/",
+    ],
+)
+def test_a_cache_is_not_compared_with_itself(monkeypatch: pytest.MonkeyPatch, shadow: str) -> None:
+    """It would always agree: a setting that was left over would look like a proof."""
+    monkeypatch.setenv("REDIS_URL", "redis://cache:6379/0")
+    monkeypatch.setenv("SHADOW_REDIS_URL", shadow)
+
+    with pytest.raises(ConfigurationError, match=r"^SHADOW_REDIS_URL: .*REDIS_URL") as caught:
+        load_settings()
+
+    assert "secret" not in str(caught.value)
+
+
+def test_another_database_of_one_redis_is_another_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://cache:6379/0")
+    monkeypatch.setenv("SHADOW_REDIS_URL", "redis://cache:6379/5")
+
+    assert load_settings().shadow_redis_url == SecretStr("redis://cache:6379/5")
 
 
 def test_two_networks_with_one_chain_id_are_refused() -> None:
