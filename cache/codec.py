@@ -29,6 +29,9 @@ from domain.values import (
 MAX_VALUE_BYTES = 4 * 1024 * 1024
 """More than 30,000 assets: no vault, but somebody's mistake."""
 
+_MARKS_BYTES = 128
+"""More than timestamp, epoch and version take between the parts, all in ASCII."""
+
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,32}")
 _REMEMBERED_ASSETS = 4096
 
@@ -59,6 +62,12 @@ class Encoded:
     until_timestamp: str
     until_epoch: str
     until_version: str
+
+    @property
+    def is_too_large(self) -> bool:
+        """Readers would take it for poisoned: it must not be stored."""
+        parts = (self.until_timestamp, self.until_epoch, self.until_version)
+        return sum(map(len, parts)) + _MARKS_BYTES > MAX_VALUE_BYTES
 
 
 def encode(snapshot: Snapshot, soft_life_ms: int) -> Encoded:

@@ -23,7 +23,7 @@ class HotSet:
         unique = list(dict.fromkeys(addresses))
         if not unique:
             return
-        keys = [self._keys.hot(chain_id), self._keys.due(chain_id), self._keys.reads(chain_id)]
+        keys = list(hot_keys(self._keys, chain_id))
         values = [self._keys.value(address, chain_id) for address in unique]
         arguments: list[Argument] = [
             milliseconds(self._lives.hot_life_seconds),

@@ -123,8 +123,9 @@ class Leases:
         return dict(zip(unique, left, strict=True))
 
     async def _ask_remaining(self, predicates: Sequence[tuple[ChainId, Address]]) -> list[int]:
+        epoch = () if self._keys.hash_tags else (EPOCH,)
         calls: list[ScriptCall] = [
-            ((self._keys.state(address, chain_id),), ()) for chain_id, address in predicates
+            ((self._keys.state(address, chain_id), *epoch), ()) for chain_id, address in predicates
         ]
         return await self._commands.run("remaining", calls)
 

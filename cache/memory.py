@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cache.checks import check_invalidation, check_lease_permits
+from cache.codec import encode
 from cache.lives import PROBATION_FRESH_SECONDS, PROBATION_SECONDS, Lives, milliseconds
 from cache.memory_hot import Look, MemoryHotSet
 from domain.ports import Busy, Lease, PublishOutcome
@@ -228,6 +229,7 @@ class MemoryBalanceCache:
             "type": "memory",
             "ttl": self._lives.fresh_seconds,
             **{name: self._counts[name] for name in names},
+            **self._counts,
             "total_keys": sum(by_chain.values()),
             "by_chain": by_chain,
         }
@@ -293,6 +295,8 @@ class MemoryBalanceCache:
             return PublishOutcome.BELOW_MINIMUM
         if snapshot.height < entry.upper:
             return PublishOutcome.OLDER_THAN_STORED
+        if encode(snapshot, 0).is_too_large:
+            return PublishOutcome.TOO_LARGE
         fresh_ms = self._lives.draw_fresh_ms()
         if entry.probation_until > now:  # it may be a lagging node's old answer
             fresh_ms = min(fresh_ms, self._lives.probation_fresh_ms)

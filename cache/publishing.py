@@ -69,7 +69,7 @@ class Publishing:
             lease.token,
             snapshot.height,
             max(snapshot.height, upper),
-            encoded.until_timestamp,
+            "" if encoded.is_too_large else encoded.until_timestamp,
             encoded.until_epoch,
             encoded.until_version,
             fresh_ms,
@@ -84,6 +84,7 @@ class Publishing:
             CHANGES_LENGTH,
             self._lives.keep_ms,
             self._lives.probation_fresh_ms,
+            int(encoded.is_too_large),
         )
 
     async def invalidate(

@@ -25,6 +25,7 @@ Transient and permanent are types, so that a retry reads the class and never the
             ├── MalformedAnswerError    an answer that is not what the schema promises
             ├── QueryRefusedError       the node refuses the query itself
             │   └── QueryTooComplexError
+            ├── VaultTooLargeError      more assets of a vault than are kept of any
             └── WrongChainError         the node serves another chain than configured
 """
 
@@ -150,6 +151,10 @@ class QueryRefusedError(PermanentProviderError):
 
 class QueryTooComplexError(QueryRefusedError):
     """The node's complexity limit is lower than the request's cost; ask for fewer vaults."""
+
+
+class VaultTooLargeError(PermanentProviderError):
+    """The node told more assets of a vault than are kept of any (4 MiB of JSON)."""
 
 
 class WrongChainError(PermanentProviderError):

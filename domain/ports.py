@@ -104,6 +104,7 @@ class PublishOutcome(StrEnum):
     FLAG_CHANGED = "flag_changed"  # a foreign writer invalidated or wrote meanwhile
     BELOW_MINIMUM = "below_minimum"  # the node is behind what an invalidation demanded
     OLDER_THAN_STORED = "older_than_stored"  # a newer snapshot is already there
+    TOO_LARGE = "too_large"  # more than readers accept
 
 
 class BalanceCache(Protocol):

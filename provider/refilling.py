@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from domain.errors import CacheUnavailableError, ProviderError
+from domain.errors import CacheUnavailableError, ProviderError, VaultTooLargeError
 from domain.events import EventLog, Note, VaultEventKind
 from domain.networks import Network
 from domain.ports import (
@@ -143,11 +143,7 @@ class Refiller:
         outcomes: Outcomes = {}
         for lease, snapshot in leased:
             outcome = published[lease.address]
-            outcomes[lease.address] = (
-                Refilled(snapshot)
-                if outcome is PublishOutcome.PUBLISHED
-                else RefillFailed(outcome, snapshot)
-            )
+            outcomes[lease.address] = _became(outcome, snapshot)
         return outcomes
 
     async def _release(self, leases: Sequence[Lease]) -> None:
@@ -155,6 +151,15 @@ class Refiller:
             # Without the cache there is nothing to give back: the lease ends by itself.
             with suppress(CacheUnavailableError):
                 await self._cache.release(leases)
+
+
+def _became(outcome: PublishOutcome, snapshot: Snapshot) -> RefillOutcome:
+    if outcome is PublishOutcome.PUBLISHED:
+        return Refilled(snapshot)
+    if outcome is PublishOutcome.TOO_LARGE:
+        number = len(snapshot.balances)
+        return RefillFailed(VaultTooLargeError(f"{snapshot.address}: {number} assets"))
+    return RefillFailed(outcome, snapshot)
 
 
 def _fetch_again(outcome: RefillOutcome) -> bool:

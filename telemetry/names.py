@@ -82,7 +82,7 @@ PUBLISHES = Described(
     "publishes",
     _COUNTER,
     "Snapshots offered to the cache, by outcome: published, or refused as lease_lost, "
-    "flag_changed, below_minimum, older_than_stored.",
+    "flag_changed, below_minimum, older_than_stored, too_large.",
     ("chain_id", "outcome"),
 )
 INVALIDATIONS = Described(

@@ -8,6 +8,7 @@
 --       10 how long before its end of fresh life a snapshot is due, ms
 --       11 channel  12 message  13 address  14 chain id  15 number of other chain flags
 --       16 length of the stream  17 life of the stream ms  18 fresh life on probation ms
+--       19 '1' when it is too large for any reader; then it is not sent
 -- Returns {outcome, version, ms until it is due}.
 --
 -- One script, because between any two of its steps an invalidation could come and be lost.
@@ -33,6 +34,7 @@ if not (unchanged(chain_flag, lease[3], now) and unchanged(global_flag, lease[4]
 end
 if height < number(lease[6]) then return {'below_minimum', 0} end
 if height < stored_upper then return {'older_than_stored', 0} end
+if ARGV[19] == '1' then return {'too_large', 0} end
 
 -- Soon after an invalidation that named no height this may be a lagging node's old answer: it
 -- lives for seconds, then somebody asks again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -260,6 +261,22 @@ async def test_heights_never_go_back(make: Make) -> None:
     assert lease.required_height == 32
     assert outcomes[ALICE] is PublishOutcome.OLDER_THAN_STORED
     assert (await harness.read(ALICE)).stored.snapshot.balances[0].amount == 2
+
+
+async def test_what_readers_would_not_accept_is_not_stored(make: Make) -> None:
+    harness = make()
+    rows = tuple(Balance(asset(n), 2**128 - 1) for n in range(40_000))
+    many = Snapshot(ALICE, MAINNET, rows[:30_000], 6, None, URL)
+    await harness.put(many)
+    assert (await harness.read(ALICE)).stored.snapshot == many
+
+    lease = await harness.lease(ALICE)
+    outcomes = await harness.cache.publish([(lease, replace(many, balances=rows, height=7))])
+
+    assert outcomes[ALICE] is PublishOutcome.TOO_LARGE
+    assert (await harness.read(ALICE)).stored.snapshot == many, "what was known stays"
+    assert isinstance((await harness.cache.acquire(MAINNET, [ALICE]))[ALICE], Lease)
+    assert (await harness.cache.stats())["too_large"] == 1
 
 
 async def test_after_an_invalidation_without_a_height_a_refill_is_on_probation(make: Make) -> None:

@@ -16,6 +16,7 @@ from domain.errors import (
     NodeBehindError,
     NodeOverloadedError,
     TransientProviderError,
+    VaultTooLargeError,
 )
 from domain.ports import (
     BalanceReader,
@@ -518,6 +519,21 @@ async def test_a_refill_that_is_refused_because_of_a_newer_snapshot_is_not_repea
     assert isinstance(outcome, RefillFailed)
     assert outcome.error is PublishOutcome.OLDER_THAN_STORED
     assert len(node.calls) == 1
+
+
+async def test_a_vault_that_is_too_large_to_keep_is_an_error_at_once(
+    reader: CachedProvider, cache: Any, node: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cache.codec.MAX_VALUE_BYTES", 150)
+    served = (await reader.read_many([ALICE]))[ALICE]
+    outcome = (await reader.refill([ALICE], lane=Lane.WARMUP))[ALICE]
+    assert served.answer == Missing()
+    assert isinstance(outcome, RefillFailed)
+    assert isinstance(outcome.error, VaultTooLargeError)
+    assert len(node.calls) == 2, "each of them asked once"
+    with pytest.raises(VaultTooLargeError):
+        await reader.get_balances(ALICE)
+    assert (await cache.stats())["too_large"] == 3
 
 
 async def test_a_height_that_is_known_already_costs_nothing_and_a_greater_one_is_asked_for(

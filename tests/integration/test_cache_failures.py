@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from cache.commands import PORTION
 from cache.connection import connect
+from cache.keys import ENDED_CHANNEL
 from cache.store import RedisBalanceCache
 from cache.waiting import Endings
 from domain.errors import CacheUnavailableError, ConfigurationError
@@ -185,6 +186,29 @@ async def test_a_replica_that_missed_an_invalidation_serves_no_old_value_as_fres
     await promoted.aclose()
     await admin.aclose()
     replica.stop()
+
+
+async def test_who_waits_at_a_restart_does_not_wait_for_a_lease_from_before(
+    own_server: EmbeddedServer, client: Redis, tmp_path: Path
+) -> None:
+    """The lease is back with the file, but it permits nothing any more."""
+    cache = redis_cache(client, lease_seconds=600)
+    await Harness(cache, lambda: None).lease(ALICE)
+    await client.save()
+    waiting = asyncio.create_task(cache.wait_published(MAINNET, [ALICE], 60))
+
+    async def is_subscribed() -> bool:
+        return await client.pubsub_numsub(ENDED_CHANNEL) == [(ENDED_CHANNEL.encode(), 1)]
+
+    await Harness(cache, lambda: None).until(is_subscribed)
+    server = await restarted(own_server, tmp_path)
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(waiting, return_exceptions=True)
+        await cache.wait_published(MAINNET, [ALICE], 60)
+    assert isinstance((await cache.acquire(MAINNET, [ALICE]))[ALICE], Lease)
+    await cache.aclose()
+    server.stop()
 
 
 async def test_a_connection_to_a_replica_is_refused(
