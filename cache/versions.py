@@ -252,7 +252,8 @@ class Versions:
                 connection.close()
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(connection.wait_ended(), BEAT_SECONDS)
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await connection.wait_ended()
 
     def _heard(self, asked_at: float, _: object) -> None:
         self._pinged_at = None
