@@ -487,7 +487,8 @@ async def test_a_slow_reader_gets_the_newest_state_and_holds_no_more_memory(site
         reader.may_go_on.set()
         await reader.has_read(b'"amount":"0x1d"')
         reader.gone.set()
-        await asyncio.wait_for(serving, SECONDS)
+        async with asyncio.timeout(SECONDS):
+            await serving
         assert len(open_streams) == 0
 
     told = reader.read[before:].count(b'"predicateId":"%b","address"' % vault.encode())

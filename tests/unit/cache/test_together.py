@@ -42,7 +42,11 @@ def together(line: Line) -> Together[int, str]:
 
 
 def ask(together: Together[int, str], *questions: int) -> asyncio.Task[Sequence[str]]:
-    return asyncio.create_task(asyncio.wait_for(together.ask(questions), 10))
+    async def bounded() -> Sequence[str]:
+        async with asyncio.timeout(10):
+            return await together.ask(questions)
+
+    return asyncio.create_task(bounded())
 
 
 async def tick() -> None:
