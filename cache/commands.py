@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from cache.cluster import send_batch
 from cache.failures import refusals, unavailable
 from cache.lua import script
+from cache.rest import rest_of
 from cache.together import Answer, Apart, Question, Send, Together
 
 PORTION = 128
@@ -24,10 +25,14 @@ ScriptCall = tuple[Sequence[str | bytes], Sequence[Argument]]
 
 
 class Commands:
-    """Sends commands; every method raises `CacheUnavailableError` when Redis does not answer."""
+    """Sends commands; every method raises `CacheUnavailableError` when Redis does not answer.
+
+    All who share a client share its rest (`cache.rest`): after a timeout nobody waits for another.
+    """
 
     def __init__(self, client: Redis) -> None:
         self.client = client
+        self._rest = rest_of(client)
         self.is_cluster = isinstance(client, RedisCluster)
 
     async def get_many(self, keys: Sequence[str | bytes]) -> Sequence[bytes | None]:
@@ -37,7 +42,9 @@ class Commands:
         if self.is_cluster:
             [texts] = await self.batch([("MGET", *keys)])
             return cast("list[bytes | None]", texts)
-        with unavailable():
+        with unavailable(), self._rest.asking() as is_trial:
+            if is_trial:
+                await self._drop_idle_links()
             # The client never decodes: connection.py leaves decode_responses off.
             return cast("list[bytes | None]", await self.client.mget(keys))
 
@@ -49,13 +56,20 @@ class Commands:
         """Send commands in one round trip; a refused one has its error in its place."""
         if not commands:
             return []
-        with unavailable():
+        with unavailable(), self._rest.asking() as is_trial:
+            if is_trial:
+                await self._drop_idle_links()
             if self.is_cluster:
                 return await send_batch(cast("RedisCluster", self.client), commands)
             pipeline = self.client.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)
             return await pipeline.execute(raise_on_error=False)
+
+    async def _drop_idle_links(self) -> None:
+        """A network that swallowed packets may have forgotten the links that were open before."""
+        if not self.is_cluster:  # its client keeps links for each node, and replaces silent ones
+            await self.client.connection_pool.disconnect(inuse_connections=False)
 
     async def run(self, name: str, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run one script for each call and return their answers.

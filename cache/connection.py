@@ -12,6 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.typing import EncodableT
 
 from cache.keys import EPOCH
@@ -28,7 +29,7 @@ _POOL_SIZE = 16
 
 _POOL_WAIT_SECONDS = 2.0
 _RETRIES = 1
-"""A pooled connection that a restarted server closed is replaced once, without waiting."""
+"""A pooled connection that a restarted server closed is replaced once; silence is not."""
 
 
 class QuickConnection(Connection):
@@ -84,7 +85,7 @@ def _bounds() -> dict[str, Any]:
     return {
         "socket_timeout": SOCKET_SECONDS,
         "socket_connect_timeout": CONNECT_SECONDS,
-        "retry": Retry(NoBackoff(), _RETRIES),
+        "retry": Retry(NoBackoff(), _RETRIES, (RedisConnectionError,)),
     }
 
 

@@ -87,6 +87,10 @@ class Measures(Protocol):
         """The cache did not answer (``unavailable``) or held nonsense (``poisoned``)."""
         ...
 
+    def cache_rests(self, *, is_resting: bool) -> None:
+        """Redis is not asked after a timeout, or has answered again."""
+        ...
+
     def asked_node(
         self, chain_id: ChainId, node: str, lane: Lane | None, outcome: NodeOutcome, seconds: float
     ) -> None:
@@ -147,6 +151,9 @@ class NoMeasures:
         """Do nothing."""
 
     def cache_failed(self, kind: str) -> None:
+        """Do nothing."""
+
+    def cache_rests(self, *, is_resting: bool) -> None:
         """Do nothing."""
 
     def asked_node(

@@ -22,6 +22,7 @@ from cache.prices import PriceStore
 from cache.quotes import QuoteStore
 from cache.recent import RecentLog
 from cache.registry_version import RegistryVersion
+from cache.rest import rest_of
 from cache.sampling import AuditSample
 from cache.server import CacheServer
 from cache.sessions import SessionStore
@@ -138,6 +139,7 @@ class Runtime:
         """
         measures = measures or NoMeasures()
         client = connect(settings.redis_url)
+        rest_of(client).told = measures.cache_rests
         registry = Registry.open(settings.database_url)
         cache = RedisBalanceCache(
             client,

@@ -24,6 +24,7 @@ class ProcessMeasures(ReadTally):
         self._publishes = _counter(names.PUBLISHES, registry)
         self._invalidations = _counter(names.INVALIDATIONS, registry)
         self._cache_errors = _counter(names.CACHE_ERRORS, registry)
+        self._cache_resting = _gauge(names.CACHE_RESTING, registry, "livemax")
         self._node_requests = _counter(names.NODE_REQUESTS, registry)
         self._node_seconds = _histogram(names.NODE_SECONDS, registry)
         self._budget_wait = _histogram(names.BUDGET_WAIT, registry)
@@ -52,6 +53,10 @@ class ProcessMeasures(ReadTally):
     def cache_failed(self, kind: str) -> None:
         """The cache did not answer, or held what nobody can read."""
         self._cache_errors.labels(kind).inc()
+
+    def cache_rests(self, *, is_resting: bool) -> None:
+        """Redis is not asked after a timeout, or has answered again."""
+        self._cache_resting.set(int(is_resting))
 
     def asked_node(
         self, chain_id: ChainId, node: str, lane: Lane | None, outcome: NodeOutcome, seconds: float

@@ -97,6 +97,12 @@ CACHE_ERRORS = Described(
     "Times that Redis did not answer (unavailable), and values that nobody can read (poisoned).",
     ("kind",),
 )
+CACHE_RESTING = Described(
+    "cache_resting",
+    _GAUGE,
+    "1 while Redis takes commands and does not answer, so that it is tried once a second and "
+    "readers are answered by the node, as a process of this target sees it.",
+)
 NODE_REQUESTS = Described(
     "node_requests",
     _COUNTER,
@@ -279,6 +285,7 @@ COUNTED = (
     PUBLISHES,
     INVALIDATIONS,
     CACHE_ERRORS,
+    CACHE_RESTING,
     NODE_REQUESTS,
     NODE_SECONDS,
     BUDGET_WAIT,

@@ -37,8 +37,8 @@ process counted stays when it dies. After a restart they begin at 0, which `rate
 scrape. Every target tells the same: take `max(...)`. What does not answer is left out, and
 `balance_cache_cache_up` or `balance_cache_broker_up` is 0.
 
-*Other gauges* are what a target sees (a node's height, its breaker); of several pool processes
-the greatest.
+*Other gauges* are what a target sees (a node's height, its breaker, a Redis that rests); of several
+pool processes the greatest.
 
 Labels take few values: no address, no user and no URL is one. `node` is a node's place in
 `FUEL_NETWORKS` and its host. The same counts for people, over all processes since the last reset,

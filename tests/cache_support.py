@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +85,16 @@ class Harness:
 
     async def is_fresh(self, who: Address, chain_id: ChainId = MAINNET) -> bool:
         return isinstance(await self.read(who, chain_id), Fresh)
+
+
+@contextmanager
+def hung(server: EmbeddedServer) -> Iterator[None]:
+    """Stop the server as a whole: the kernel takes connections in, and nobody answers."""
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
 
 
 async def empty_client(server: EmbeddedServer) -> Redis:

@@ -39,6 +39,7 @@ class Site:
     environment: dict[str, str]
     settings: Settings
     nodes: dict[int, DevnetServer]
+    cache: EmbeddedServer
     user: SeededUser
     log_path: Path
     worker: subprocess.Popen[bytes] | None = None
@@ -90,7 +91,7 @@ def working_site(directory: Path, broker_url: str, **changes: str) -> Iterator[S
     }
     settings = Settings(**named)
     user = asyncio.run(_seed(settings))
-    site = Site(environment, settings, nodes, user, directory / "worker.log")
+    site = Site(environment, settings, nodes, cache, user, directory / "worker.log")
     try:
         site.start_worker()
         yield site

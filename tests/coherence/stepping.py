@@ -34,6 +34,10 @@ class Turn:
         return (yield self._command)
 
 
+_NOBODY = Redis()
+"""A client that never connects."""
+
+
 class SteppedCommands(Commands):
     """Sends each script of a batch in a turn of its own: a pipeline is not atomic.
 
@@ -41,7 +45,7 @@ class SteppedCommands(Commands):
     """
 
     def __init__(self) -> None:
-        super().__init__(cast("Redis", None))  # the socket below answers instead
+        super().__init__(_NOBODY)  # the socket below answers instead
 
     def shared(self, send: Send[Question, Answer], *, most: int) -> Apart[Question, Answer]:
         del most

@@ -13,6 +13,7 @@ from supervisor.ports import free_port
 from tasks.publisher import open_publisher
 from tests.api_support import (
     CHAIN_ID,
+    ETH,
     KEY,
     World,
     started,
@@ -35,7 +36,7 @@ async def test_without_a_publisher_what_needs_one_says_so(world: World) -> None:
 
 
 @contextmanager
-def _broker_that_swallows() -> Iterator[int]:
+def _listener_that_swallows() -> Iterator[int]:
     """Listen, take connections in, and never answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield listener.getsockname()[1]
@@ -52,7 +53,7 @@ async def test_a_broker_that_swallows_connections_delays_no_answer(world: World)
         ("/cache/invalidate", {"predicateAddress": address}),
         ("/events/transaction", {"chainId": CHAIN_ID, "predicateAddress": address}),
     ]
-    with _broker_that_swallows() as port:
+    with _listener_that_swallows() as port:
         settings = world.settings.model_copy(
             update={"celery_broker_url": f"redis://127.0.0.1:{port}/0"}
         )
@@ -106,3 +107,29 @@ async def test_without_redis_the_task_carries_the_invalidation_and_without_both_
     [task] = world.publisher.sent
     assert (task.name, task.args) == ("balances.invalidate", [[address], CHAIN_ID, 3, "t"])
     assert refused.status_code == 503
+
+
+async def test_a_redis_that_swallows_connections_keeps_nobody_waiting_for_long(
+    world: World,
+) -> None:
+    user, address = await world.database.add_user(), bytes32()
+    await world.database.add_token(user)
+    predicate_id = await world.database.add_predicate(user, predicate_address=address)
+    world.give(address, {ETH: 5})
+    session = {"Authorization": user.token, "signeraddress": user.address}
+    event = {"chainId": CHAIN_ID, "blockHeight": 7, "predicateAddress": address}
+
+    with _listener_that_swallows() as port:
+        settings = world.settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"})
+        async with started(settings, world.publisher) as client, asyncio.timeout(60):
+            taken = await client.post(
+                "/internal/events/transaction", json=event, headers={"X-API-Key": KEY}
+            )
+            read = await client.get(f"/predicate/reserved-coins/{predicate_id}", headers=session)
+
+    assert taken.status_code == 202
+    [task] = world.publisher.sent
+    assert (task.name, task.args) == ("balances.invalidate", [[address], CHAIN_ID, 7, None])
+    assert read.status_code == 200
+    assert read.json()["totalBalance"] == [{"assetId": ETH, "amount": "0x5"}]
+    assert read.json()["freshness"]["source"] == "node"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from devnet.server import DevnetServer
 from supervisor.ports import free_port
 from supervisor.valkey import EmbeddedServer
 from tests.api_support import (
@@ -10,9 +13,13 @@ from tests.api_support import (
     KEY,
     World,
     on_both_databases,
+    open_world,
     started,
 )
+from tests.cache_support import hung
 from tests.databases import bytes32
+from tests.metrics_support import Scrape
+from tests.provider_support import until
 
 
 async def test_a_node_that_is_down_gives_the_last_known_marked_stale_or_503(
@@ -71,6 +78,52 @@ async def test_without_redis_the_node_answers_and_the_answer_says_so(world: Worl
     assert list(ready.json()["reasons"]) == ["redis"]
     assert "geheim" not in ready.text
     assert nobody.status_code == 401
+
+
+async def test_a_redis_that_hangs_delays_one_question_and_is_used_again_when_it_answers(
+    database_url: str, node: DevnetServer
+) -> None:
+    server = await asyncio.to_thread(EmbeddedServer.start)
+    try:
+        async with open_world(server.url(), database_url, node, read_wait_seconds=10.0) as world:
+            user, address = await world.database.add_user(), bytes32()
+            vault = await world.database.add_predicate(user, predicate_address=address)
+            await world.database.add_token(user)
+            world.give(address, {ETH: 5})
+            path, headers = f"/predicate/reserved-coins/{vault}", await world.sign_in(user)
+            warm = [await world.get(path, headers) for _ in range(2)]
+
+            with hung(server):
+                world.give(address, {ETH: 6})
+                first = await world.get(path, headers)
+                crowd = await asyncio.gather(*(world.get(path, headers) for _ in range(40)))
+                event = {"chainId": CHAIN_ID, "blockHeight": 7, "predicateAddress": address}
+                taken = await world.internal("/events/transaction", event)
+                ready = await world.get("/ready")
+                during = Scrape((await world.get("/metrics")).text)
+
+            async def is_served_by_the_cache() -> bool:
+                freshness = (await world.get(path, headers)).json()["freshness"]
+                return (freshness["state"], freshness["source"]) == ("fresh", "cache")
+
+            await until(is_served_by_the_cache, seconds=20)
+            after = Scrape((await world.get("/metrics")).text)
+            well = await world.get("/ready")
+    finally:
+        server.stop()
+
+    assert [answer.json()["freshness"]["source"] for answer in warm] == ["node", "cache"]
+    answers = [first, *crowd]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["freshness"]["source"] for answer in answers} == {"node"}
+    assert first.json()["totalBalance"] == [{"assetId": ETH, "amount": "0x6"}]
+    assert taken.status_code == 202
+    assert ("balances.invalidate", [[address], CHAIN_ID, 7, None]) in [
+        (task.name, task.args) for task in world.publisher.sent
+    ], "the task carries what could not be recorded"
+    assert (ready.status_code, list(ready.json()["reasons"])) == (503, ["redis"])
+    assert well.status_code == 200
+    assert (during.value("cache_resting"), after.value("cache_resting")) == (1, 0)
 
 
 async def test_without_a_database_nobody_is_let_in_and_no_password_is_told(world: World) -> None:

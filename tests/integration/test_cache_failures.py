@@ -16,6 +16,8 @@ from redis.asyncio import Redis
 from cache.commands import PORTION
 from cache.connection import connect
 from cache.keys import ENDED_CHANNEL
+from cache.rest import rest_of
+from cache.sessions import SessionStore
 from cache.store import RedisBalanceCache
 from cache.waiting import Endings
 from domain.errors import CacheUnavailableError, ConfigurationError
@@ -28,6 +30,7 @@ from tests.cache_support import (
     Harness,
     address,
     empty_client,
+    hung,
     redis_cache,
     snapshot,
 )
@@ -102,16 +105,73 @@ async def test_a_hung_redis_is_given_up_within_a_bound(
     cache = redis_cache(client)
     await cache.read(MAINNET, [ALICE])
 
-    os.kill(own_server.process.pid, signal.SIGSTOP)
-    started = time.monotonic()
-    with pytest.raises(CacheUnavailableError):
-        await cache.read(MAINNET, [ALICE])
-    took = time.monotonic() - started
-    os.kill(own_server.process.pid, signal.SIGCONT)
+    with hung(own_server):
+        started = time.monotonic()
+        with pytest.raises(CacheUnavailableError):
+            await cache.read(MAINNET, [ALICE])
+        took = time.monotonic() - started
 
     assert took < 4
-    assert await cache.read(MAINNET, [ALICE]) == {ALICE: Missing()}
+    await Harness(cache, lambda: None).until(lambda: _is_answered(cache), seconds=20)
     await cache.aclose()
+
+
+async def test_one_timeout_speaks_for_all_who_share_the_client_and_one_at_a_time_tries_again(
+    own_server: EmbeddedServer, client: Redis
+) -> None:
+    """A hundred questions after the first one do not wait one after the other."""
+    cache, sessions = redis_cache(client), SessionStore(client)
+    await cache.read(MAINNET, [ALICE])
+    told: list[bool] = []
+    rest_of(client).told = lambda *, is_resting: told.append(is_resting)
+
+    with hung(own_server):
+        with pytest.raises(CacheUnavailableError, match="TimeoutError"):
+            await cache.read(MAINNET, [ALICE])
+        reasons = []
+        async with asyncio.timeout(30):
+            for _ in range(100):
+                with pytest.raises(CacheUnavailableError) as caught:
+                    await sessions.get("token")
+                reasons.append(str(caught.value))
+        trials = [reason for reason in reasons if "TimeoutError" in reason]
+        assert len(trials) < 10, "or each of them has waited"
+        with pytest.raises(CacheUnavailableError):
+            await cache.invalidate([ALICE])
+
+    await Harness(cache, lambda: None).until(lambda: _is_answered(cache), seconds=20)
+    assert told == [True, False]
+    await cache.aclose()
+
+
+async def test_links_that_the_network_has_forgotten_are_not_used_after_the_recovery(
+    cache_server: EmbeddedServer,
+) -> None:
+    """Each would cost somebody a timeout."""
+    gap = Gap(cache_server.port)
+    async with gap.listening() as port:
+        cache = redis_cache(connect(f"redis://127.0.0.1:{port}/0"))
+
+        async def use_every_link() -> None:
+            await asyncio.gather(*(cache.invalidate([ALICE]) for _ in range(16)))
+
+        await use_every_link()
+        gap.cut()
+        gap.heal()  # for new connections
+        with pytest.raises(CacheUnavailableError):
+            await cache.invalidate([ALICE])
+        await Harness(cache, lambda: None).until(lambda: _is_answered(cache), seconds=20)
+
+        await use_every_link()
+
+        await cache.aclose()
+
+
+async def _is_answered(cache: RedisBalanceCache) -> bool:
+    try:
+        return await cache.read(MAINNET, [ALICE]) == {ALICE: Missing()}
+    except CacheUnavailableError:
+        return False
 
 
 async def test_after_a_restart_without_persistence_nothing_is_known_and_all_works(

@@ -14,12 +14,13 @@ from devnet.chain import AccountBalance, Payment
 from devnet.faults import Fault, FaultKind
 from devnet.options import BASE_ASSET_ID
 from devnet.server import DevnetServer
-from domain.errors import PublishingError
+from domain.errors import CacheUnavailableError, PublishingError
 from domain.values import Address, Fresh, Lane, Stale
 from runtime.assembly import Runtime
 from tasks.names import INVALIDATE, REFRESH_DUE, WARM_PREDICATES, WARM_USER, Queue
 from tasks.publisher import CeleryPublisher, open_publisher
 from tests.broker_support import Server
+from tests.cache_support import hung
 from tests.worker_support import (
     CHAIN_IDS,
     Site,
@@ -145,6 +146,32 @@ async def test_an_invalidation_is_done_at_once_while_the_node_is_down_and_refill
         return await fresh(runtime, 0, (address,)) == {address}
 
     await eventually(refilled, "the vault is fresh once the node is back")
+
+
+async def test_an_invalidation_is_tried_until_a_cache_that_hangs_takes_it(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    (address,) = site.user.addresses[4:5]
+    await runtime.reader(0).read_many([address])
+    height = site.nodes[0].chain.produce_blocks(1)
+    tried = len(site.logged("task.tried_again_later"))
+
+    with hung(site.cache):
+        await publisher.send(INVALIDATE, [[address], 0, height], queue=Queue.INVALIDATION)
+
+        async def tried_again() -> bool:
+            return len(site.logged("task.tried_again_later")) >= tried + 2
+
+        await eventually(tried_again, "the invalidation came back through the broker")
+
+    async def is_right_again() -> bool:
+        try:
+            answer = (await runtime.cache.read(0, [address]))[address]
+        except CacheUnavailableError:  # it rests
+            return False
+        return isinstance(answer, Fresh) and answer.stored.snapshot.height >= height
+
+    await eventually(is_right_again, "invalidated and refilled without anybody's help")
 
 
 async def test_an_invalidation_survives_the_death_of_the_process_that_works_on_it(

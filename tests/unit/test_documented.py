@@ -6,8 +6,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 from config.reference import settings_page
 from config.settings import Settings
 
@@ -43,12 +41,3 @@ def test_every_test_that_a_document_names_exists() -> None:
 
     assert [name for name in sorted(named) if name[1] not in tests] == []
     assert len({test for document, test in named if document == "bako.md"}) > 80
-
-
-@pytest.mark.parametrize("page", ["bako.md", "coherence.md"])
-def test_the_tests_that_a_page_names_exist(page: str) -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / page).read_text(encoding="utf-8")))
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
-    defined = set(re.findall(r"def (test_\w+)\(", "\n".join(sources)))
-
-    assert named <= defined
