@@ -93,6 +93,35 @@ def test_the_python_readme_does_what_it_says(service: Service, tmp_path: Path) -
     assert [line.lower() for line in printed.splitlines()] == TOLD
 
 
+def test_the_python_client_takes_no_odd_answer_and_fails_no_login(tmp_path: Path) -> None:
+    printed = run_python(_ODD_ANSWERS, tmp_path, {})
+
+    assert printed.splitlines() == ["MalformedAnswerError"] * 5 + ["False"]
+
+
+_ODD_ANSWERS = """
+import asyncio
+import httpx
+from balance_cache_client import BalanceCacheClient, BalanceCacheError
+
+async def main():
+    answer = None
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answer))
+    client = BalanceCacheClient("http://elsewhere", api_key="key", transport=transport)
+    for answer in (
+        {}, {"data": None}, {"data": {}}, {"data": {"invalidatedCount": "2", "taskId": None}}, []
+    ):
+        try:
+            print(await client.invalidate(["0x01"]))
+        except BalanceCacheError as error:
+            print(type(error).__name__)
+    await client.aclose()
+    print((await client.warm_up("user")).accepted)  # a login at the end of the program
+
+asyncio.run(main())
+"""
+
+
 def test_the_python_readmes_way_to_the_broker_runs_our_tasks(
     service: Service, tmp_path: Path
 ) -> None:

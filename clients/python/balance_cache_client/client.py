@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from balance_cache_client.errors import BalanceCacheError
+from balance_cache_client.errors import BalanceCacheError, MalformedAnswerError
 from balance_cache_client.exchange import Call, ask, insist
 from balance_cache_client.outcomes import Invalidated, WarmUpOutcome
 from balance_cache_client.stream import BalanceEvent, follow
@@ -147,8 +147,10 @@ class BalanceCacheClient:
 
     async def _accepted(self, path: str, body: Mapping[str, object]) -> Invalidated:
         call = Call("POST", path, self._invalidate_seconds, body=body)
-        data = (await insist(self._http, call))["data"]
-        return Invalidated(count=data["invalidatedCount"], task_id=data["taskId"])
+        data = (await insist(self._http, call)).get("data")
+        if not isinstance(data, dict) or not isinstance(data.get("invalidatedCount"), int):
+            raise MalformedAnswerError(f"{path} was answered without a count")
+        return Invalidated(count=data["invalidatedCount"], task_id=data.get("taskId"))
 
     async def _read(self, path: str, query: Mapping[str, object]) -> dict[str, Any]:
         answer: dict[str, Any] = await ask(

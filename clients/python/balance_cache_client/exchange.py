@@ -43,10 +43,12 @@ async def ask(http: httpx.AsyncClient, call: Call, *, seconds: float | None = No
     """Ask once; return the JSON object of the answer.
 
     Raises:
-        UnreachableError: no answer within the call's time.
+        UnreachableError: no answer within the call's time, or the client is closed.
         RefusedError: the service said no.
         MalformedAnswerError: the answer is no JSON object.
     """
+    if http.is_closed:
+        raise UnreachableError("the client is closed")
     try:
         async with asyncio.timeout(call.seconds if seconds is None else seconds):
             response = await http.request(

@@ -1,3 +1,4 @@
+import { MalformedAnswerError } from "./errors.js";
 import { ask, insist, open, type Call, type Connection } from "./http.js";
 import { follow, type BalanceEvent } from "./stream.js";
 import type {
@@ -150,8 +151,11 @@ export class BalanceCacheClient {
   }
 
   async #accepted(call: Call): Promise<Invalidated> {
-    const { data } = await insist<Done<Invalidated>>(this.#connection, call);
-    return { invalidatedCount: data.invalidatedCount, taskId: data.taskId };
+    const { data } = await insist<Partial<Done<Partial<Invalidated> | null>>>(this.#connection, call);
+    if (typeof data?.invalidatedCount !== "number") {
+      throw new MalformedAnswerError(`${call.path} was answered without a count`);
+    }
+    return { invalidatedCount: data.invalidatedCount, taskId: data.taskId ?? null };
   }
 
   #read<Answer>(path: string, options: ReadOptions, more: Record<string, number | string | undefined> = {}): Promise<Answer> {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { test } from "node:test";
-import { BalanceCacheClient, RefusedError, UnreachableError } from "balance-cache-client";
+import { BalanceCacheClient, MalformedAnswerError, RefusedError, UnreachableError } from "balance-cache-client";
 
 /** Serve with a handler while a body runs. */
 async function serving(handler, body) {
@@ -68,6 +68,19 @@ test("an invalidation is sent again until it is accepted", async () => {
       assert.deepEqual(told, { invalidatedCount: 2, taskId: null });
       assert.equal(asked.length, 3);
       assert.equal(asked[2].headers["x-api-key"], "key");
+    },
+  );
+});
+
+test("something else that answers has not accepted an invalidation", async () => {
+  const odd = [{}, { data: null }, { data: {} }, { data: { invalidatedCount: "2", taskId: null } }, []];
+  await serving(
+    (_, response, count) => json(response, 200, odd[count - 1]),
+    async (url) => {
+      const client = new BalanceCacheClient({ url, apiKey: "key" });
+      for (const answer of odd) {
+        await assert.rejects(client.invalidate({ addresses: ["0x01"] }), MalformedAnswerError, JSON.stringify(answer));
+      }
     },
   );
 });
