@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+from uuid import uuid4
 
 from redis.asyncio import Redis
 
@@ -85,10 +86,12 @@ class Tickets:
     Attributes:
         count: how many.
         delay_seconds: with which delay.
+        full: a whole request waits and may begin now, without any message.
     """
 
     count: int = 0
     delay_seconds: float = 0.0
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,16 @@ class WarmUps:
         """Take a request's worth of vaults; none: nothing is ready, or enough is under way."""
         return await self._run("take", shelf, token, ())
 
+    async def take_full(self, shelf: Shelf) -> tuple[str, tuple[Address, ...]]:
+        """Take a whole request's worth of vaults, and its token; none: it is not full, or not now.
+
+        No message stands for this part: should its process die, a ticket that is out, or that
+        will be, finds it when it comes back.
+        """
+        token = f"behind:{uuid4().hex}"
+        addresses, _ = await self._run("take_full", shelf, token, ())
+        return token, addresses
+
     async def settle(
         self,
         shelf: Shelf,
@@ -227,8 +240,8 @@ class WarmUps:
     async def _run(
         self, what: str, shelf: Shelf, token: str, rest: Sequence[Argument]
     ) -> tuple[tuple[Address, ...], Tickets]:
-        addresses, count, delay_ms = await self._call(what, shelf, token, rest)
-        return tuple(a.decode() for a in addresses), Tickets(count, delay_ms / 1000)
+        addresses, count, delay_ms, full = await self._call(what, shelf, token, rest)
+        return tuple(a.decode() for a in addresses), Tickets(count, delay_ms / 1000, bool(full))
 
     async def _call(
         self, what: str, shelf: Shelf, token: str, rest: Sequence[Argument]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
 import structlog
+from kombu.exceptions import OperationalError
 
 from cache.recent import RecentKind
 from cache.warm_ups import Shelf, Tickets
@@ -13,10 +15,13 @@ from domain.values import Address
 from tasks import operations
 from tasks.declare import declare_task
 from tasks.delivery import current_delivery
-from tasks.later import Follow
+from tasks.later import Follow, publish
 from tasks.names import WARM_PREDICATES, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report
+
+_FETCH_SECONDS = 30
+"""Shorter than the life of a part."""
 
 _log = structlog.get_logger("tasks")
 
@@ -81,7 +86,7 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
 @declare_task(
     WARM_PREDICATES,
     queue=Queue.WARMUP,
-    deadline_seconds=30,
+    deadline_seconds=_FETCH_SECONDS,
     expires_seconds=WARMUP_EXPIRES_SECONDS,
     retries=5,
 )
@@ -140,7 +145,31 @@ async def _offered(
 ) -> Sequence[Follow]:
     shelf = _shelf(parts, chain_id, later=later)
     tickets = await parts.warm_ups.offer(shelf, current_delivery().message_id, addresses)
+    if tickets.full and not later:
+        parts.background.start(_fetch_behind(parts, shelf))
     return _subtasks(shelf, tickets)
+
+
+async def _fetch_behind(parts: Parts, shelf: Shelf) -> None:
+    """Fetch whole requests while logins are still being planned.
+
+    The subtasks stand behind all logins in the lane. They are published all the same: they fetch
+    what fills no request, and what this process has taken should it die.
+    """
+    full = True
+    try:
+        while full:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                token, taken = await parts.warm_ups.take_full(shelf)
+                if not taken:
+                    return
+                _log.info("warm_up.began_behind", chain_id=shelf.chain_id, predicates=len(taken))
+                tickets = await _fetch(parts, shelf, token, taken)
+            await asyncio.to_thread(publish, _subtasks(shelf, tickets))
+            full = tickets.full
+    except (OperationalError, TimeoutError) as error:
+        # Its vaults come back, and tickets that are not heard of are announced again.
+        _log.warning("warm_up.failed_behind", chain_id=shelf.chain_id, reason=str(error))
 
 
 def _shelf(parts: Parts, chain_id: int, *, later: bool) -> Shelf:

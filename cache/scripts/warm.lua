@@ -5,18 +5,21 @@
 --       5 failed (sorted set: address -> forgotten at)  6 tickets (sorted set: name -> expires at)
 --       7 requests under way (sorted set: token -> ends at)  8 part (set, this token's)
 --       4, 5 and 7 are both lanes' together: a vault that one lane has fetched has failed in none.
--- ARGV  1 offer, take, settle or progress  2 token  3 vaults of one request  4 requests at once
+-- ARGV  1 offer, take, take_full, settle or progress  2 token  3 vaults of one request  4 requests at once
 --       5 life of a wish  6 life of a ticket  7 life of a part  8 how long a failure is remembered
 --       (all ms)
 --       offer, progress: the addresses
 --       settle: 9 number done  10 number given up  11 number to try again  12 most attempts
 --       13 first pause ms  14 longest pause ms, then the addresses in that order
--- Returns {addresses taken, tickets to publish, ms to publish them with}; progress: two numbers for
+-- Returns {addresses taken, tickets to publish, ms to publish them with, 1 if a whole request waits that
+-- may begin now}; progress: two numbers for
 -- each address: 0 nothing is left to do, 1 waits, 2 is being fetched, 3 given up; and its failures.
 --
 -- A ticket stands for a message that will come and take. There are as many as the waiting vaults
 -- fill requests, so that vaults that come together are fetched together. Every number here may be
 -- lost (all keys have lives and a cache forgets): a lost ticket expires, a lost part comes back.
+-- Whoever plans may also take a whole request at once (take_full), without a message that is delivered
+-- again should he die: while such a part is under way and no ticket is out, one more keeps looking.
 -- One script, because a vault must wait, be taken or be done, and never be two of them.
 
 local waiting, till, taken, attempts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -24,7 +27,7 @@ local failed, tickets, calls, part = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local op, token, size, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local wish_ms, ticket_ms, part_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local failed_ms = tonumber(ARGV[8])
-local BUSY_MS, PORTION = 500, 1000
+local BUSY_MS, PORTION, BEHIND = 500, 1000, 'behind:'
 for i, key in ipairs(KEYS) do expect_type(key, ({[4] = 'hash', [8] = 'set'})[i] or 'zset') end
 local now = now_ms()
 
@@ -88,6 +91,19 @@ local function live_on()
   end
 end
 
+local function full()
+  return redis.call('ZCARD', calls) < limit
+    and redis.call('ZCOUNT', waiting, '-inf', digits(now)) >= size
+end
+
+local function taken_behind()
+  if redis.call('ZCARD', taken) == 0 then return false end
+  for _, name in ipairs(redis.call('ZRANGE', calls, 0, -1)) do
+    if string.sub(name, 1, #BEHIND) == BEHIND then return true end
+  end
+  return false
+end
+
 -- Called once at the end of a run. A message that is delivered again publishes its tickets anew:
 -- whether it came to that the first time, nobody knows.
 local function answer(addresses, pause)
@@ -99,12 +115,14 @@ local function answer(addresses, pause)
     missing = math.max(0, math.min(math.ceil(count / size), free) - redis.call('ZCARD', tickets))
     local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
     delay = math.max(pause, tonumber(first[2]) - now)
+  elseif redis.call('ZCARD', tickets) == 0 and taken_behind() then
+    missing, delay = 1, BUSY_MS
   end
   for i = 1, missing do
     redis.call('ZADD', tickets, digits(now + delay + ticket_ms), token .. ':' .. i)
   end
   live_on()
-  return {addresses, missing, delay}
+  return {addresses, missing, delay, full() and 1 or 0}
 end
 
 local function put_back(address, most, pause, longest)
@@ -126,8 +144,9 @@ if op == 'offer' then
   return answer({}, 0)
 end
 
-if op == 'take' then
-  redis.call('ZPOPMIN', tickets)
+if op == 'take_full' and not full() then return {{}, 0, 0, 0} end
+if op == 'take' or op == 'take_full' then
+  if op == 'take' then redis.call('ZPOPMIN', tickets) end
   local mine = {}
   for _, address in ipairs(redis.call('SMEMBERS', part)) do
     if redis.call('ZSCORE', taken, address) then mine[#mine + 1] = address end
@@ -145,7 +164,7 @@ if op == 'take' then
   redis.call('PEXPIRE', part, part_ms * 4)
   redis.call('ZADD', calls, digits(now + part_ms), token)
   live_on()
-  return {mine, 0, 0}
+  return {mine, 0, 0, 0}
 end
 
 local done, given_up = tonumber(ARGV[9]), tonumber(ARGV[10])

@@ -115,6 +115,56 @@ async def test_a_part_whose_process_died_comes_back(make: Make, shelf: Shelf) ->
     assert set(taken) == set(addresses(3))
 
 
+async def test_a_whole_request_may_be_taken_behind_and_no_part_of_one(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make(concurrency=2)
+    told = [await warm_ups.offer(shelf, f"login-{n}", addresses(70, 70 * n)) for n in range(3)]
+    _, part = await warm_ups.take_full(shelf)
+    _, rest = await warm_ups.take_full(shelf)
+    message, _ = await warm_ups.take(shelf, "message")
+    busy = await warm_ups.offer(shelf, "login-4", addresses(300, 1000))
+    _, too_many = await warm_ups.take_full(shelf)
+
+    assert [tickets.full for tickets in told] == [False, False, True]
+    assert (len(part), rest, len(message)) == (200, (), 10)
+    assert (busy.full, too_many) == (False, ())
+
+
+async def test_a_part_that_was_taken_behind_comes_back_when_its_process_died(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make(part_seconds=0.4)
+    (out,) = [await warm_ups.offer(shelf, "login", addresses(200))]
+    await warm_ups.take_full(shelf)  # and its process is killed
+    messages, taken = [out], list[Address]()
+
+    async def comes_back() -> bool:
+        # As the lane does: one message for each ticket, and none without.
+        for at in range(messages.pop().count):
+            part, tickets = await warm_ups.take(shelf, uuid4().hex + str(at))
+            taken.extend(part)
+            messages.append(tickets)
+        return bool(taken)
+
+    await until(comes_back)
+    assert set(taken) == set(addresses(200))
+
+
+async def test_when_what_was_taken_behind_is_done_no_ticket_is_left(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make()
+    await warm_ups.offer(shelf, "login", addresses(200))
+    token, part = await warm_ups.take_full(shelf)
+    _, while_it_goes_on = await warm_ups.take(shelf, "message")
+    settled = await warm_ups.settle(shelf, token, done=part, given_up=(), again=())
+    _, afterwards = await warm_ups.take(shelf, "the next message")
+
+    assert while_it_goes_on == Tickets(1, 0.5)
+    assert settled == afterwards == Tickets()
+
+
 async def test_what_nobody_waits_for_any_more_is_dropped(make: Make, shelf: Shelf) -> None:
     warm_ups = make(wish_seconds=0.1)
     await warm_ups.note_plan("ada", shelf.chain_id, addresses(3))

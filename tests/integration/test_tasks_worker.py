@@ -88,6 +88,21 @@ async def test_a_login_packs_vaults_into_node_requests_and_a_second_one_costs_no
     assert site.requests(9889) == after_first
 
 
+async def test_whole_requests_are_fetched_while_their_messages_wait_in_the_lane(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    vaults = tuple(f"0x{number:064x}" for number in range(1, 451))
+    before, behind = site.requests(9889), len(site.logged("warm_up.began_behind"))
+    await publisher.send(WARM_PREDICATES, [list(vaults), 9889], queue=Queue.WARMUP)
+
+    async def all_warm() -> bool:
+        return len(await fresh(runtime, 9889, vaults)) == len(vaults)
+
+    await eventually(all_warm, "all vaults warm")
+    assert len(site.logged("warm_up.began_behind")) > behind
+    assert site.requests(9889) - before == 3
+
+
 async def test_a_confirmed_transaction_is_right_again_and_was_never_served_as_fresh(
     site: Site, runtime: Runtime, publisher: CeleryPublisher
 ) -> None:
