@@ -11,93 +11,30 @@ Exit code 1, and no figures, when a vault is wrong at the end or a deposit is ne
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import random
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from sqlalchemy import insert, select
 
 from benchmarks.common import refuse, save
+from benchmarks.follow_chain import STARTING_AMOUNT, Deposit, Simulator
+from benchmarks.follow_stage import CHAIN_ID, programs, register
 from config.settings import Settings
-from devnet.chain import AccountBalance, Payment
-from devnet.options import BASE_ASSET_ID, DevnetOptions
-from devnet.server import DevnetServer
 from domain.values import Address, Fresh
-from registry.engine import open_engine
-from registry.models import Predicate, User
-from registry.seed import seed_user
-from registry.store import Registry
 from runtime.assembly import Runtime
-from supervisor.processes import spawn, stop
-from supervisor.valkey import BROKER_POLICY, EmbeddedServer
-from supervisor.waiting import wait_until
 
-CHAIN_ID = 0
 BAR_SECONDS = 2.0
 BAR_PART = 0.995
 EVENT_BLOCKS = 20
 LOOK_SECONDS = 0.1
 LATE_SECONDS = 60.0
-STARTING_AMOUNT = 1_000
-
-
-@dataclass(slots=True)
-class Deposit:
-    """What a vault must hold from a block on, and when the cache said so."""
-
-    vault: Address
-    amount: int
-    height: int
-    made_at: float
-    by_l1: bool
-    seen_after: float | None = None
-
-
-@dataclass(slots=True)
-class Chain:
-    """The simulated node's administrator: makes deposits and blocks, and keeps the books."""
-
-    node: DevnetServer
-    vaults: list[Address]
-    amounts: dict[Address, int]
-    chance: random.Random
-    deposits: list[Deposit] = field(default_factory=list)
-
-    def operations(self) -> dict[str, int]:
-        """Return how many requests of each kind the node has got."""
-        found: dict[str, int] = self.node.devnet.log.counts()["byOperation"]
-        return found
-
-    def block(self, transactions: int, *, event: bool) -> None:
-        """Let strangers pay vaults, and make the block that tells."""
-        chain = self.node.chain
-        paid = [(vault, False) for vault in self.chance.sample(self.vaults, transactions)]
-        for vault, _ in paid:
-            chain.submit(chain.prepare(Payment(None, vault, BASE_ASSET_ID, 1)))
-        if event:
-            vault = self.chance.choice(self.vaults)
-            chain.deposit(vault, 1)
-            paid.append((vault, True))
-        made_at = time.monotonic()
-        height = chain.produce_blocks(1)
-        for vault, by_l1 in paid:
-            self.amounts[vault] += 1
-            amount = self.amounts[vault]
-            self.deposits.append(Deposit(vault, amount, height, made_at, by_l1))
 
 
 @dataclass
@@ -105,9 +42,13 @@ class Watcher:
     """Looks for deposits in the cache; asks no node."""
 
     runtime: Runtime
-    chain: Chain
-    taken: int = 0
+    deposits: list[Deposit] = field(default_factory=list)
     open: list[Deposit] = field(default_factory=list)
+
+    def expect(self, deposits: list[Deposit]) -> None:
+        """Look for these too from now on."""
+        self.deposits += deposits
+        self.open += deposits
 
     async def watch(self) -> None:
         """Look until cancelled."""
@@ -117,11 +58,10 @@ class Watcher:
 
     async def look(self) -> None:
         """Look once at all deposits that were not seen yet."""
-        self.open += self.chain.deposits[self.taken :]
-        self.taken = len(self.chain.deposits)
-        held = await self.amounts(list({deposit.vault for deposit in self.open}))
+        looked_for = list(self.open)
+        held = await self.amounts(list({deposit.vault for deposit in looked_for}))
         now = time.monotonic()
-        for deposit in self.open:
+        for deposit in looked_for:
             if held.get(deposit.vault, -1) >= deposit.amount:
                 deposit.seen_after = now - deposit.made_at
         self.open = [deposit for deposit in self.open if deposit.seen_after is None]
@@ -138,92 +78,6 @@ class Watcher:
         return found
 
 
-@contextlib.contextmanager
-def programs(latency_ms: int) -> Iterator[tuple[Settings, DevnetServer]]:
-    """Start everything, and end it."""
-    with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-follow-")))
-        cache, broker = EmbeddedServer.start(), EmbeddedServer.start(policy=BROKER_POLICY)
-        stack.callback(cache.stop)
-        stack.callback(broker.stop)
-        options = DevnetOptions(port=0, block_seconds=0, latency_ms=latency_ms)
-        node = stack.enter_context(DevnetServer(options))
-        network = {"chainId": CHAIN_ID, "name": "simulated", "urls": [node.url]}
-        environment = {
-            "REDIS_URL": cache.url(),
-            "CELERY_BROKER_URL": broker.url(),
-            "DATABASE_URL": f"sqlite:///{directory / 'registry.sqlite3'}",
-            "FUEL_NETWORKS": json.dumps([network]),
-            # Longer than the run: what is refreshed because it is old is no matter here.
-            "BALANCE_CACHE_TTL": "7200",
-        }
-        named: dict[str, Any] = {
-            name if name == "REDIS_URL" else name.lower(): value
-            for name, value in environment.items()
-        }
-        settings = Settings(**named)
-        asyncio.run(create_schema(settings))
-        worker = ["celery", "-A", "tasks", "worker", "--concurrency", "2"]
-        start(stack, directory, "worker", worker, environment)
-        log = directory / "worker.log"
-        if not wait_until(lambda: "worker.ready" in log.read_text(), seconds=40):
-            refuse(f"the worker did not start: {log.read_text()[-2000:]}")
-        schedule = str(directory / "schedule")
-        beat = ["celery", "-A", "tasks", "beat", "--schedule", schedule]
-        start(stack, directory, "beat", beat, environment)
-        yield settings, node
-        failed = [line for line in log.read_text().splitlines() if '"level": "error"' in line]
-        if failed:
-            refuse(f"the worker logged an error: {failed[0][:500]}")
-
-
-def start(
-    stack: contextlib.ExitStack,
-    directory: Path,
-    name: str,
-    arguments: list[str],
-    environment: dict[str, str],
-) -> None:
-    """Start one program with a log of its own."""
-    with (directory / f"{name}.log").open("wb") as log:
-        process: subprocess.Popen[bytes] = spawn(
-            [sys.executable, "-m", *arguments],
-            environment=environment,
-            output=log,
-            death_signal=signal.SIGKILL,
-        )
-    stack.callback(stop, process)
-
-
-async def create_schema(settings: Settings) -> None:
-    """Create the tables."""
-    registry = Registry.open(settings.database_url)
-    await registry.create_schema()
-    await registry.close()
-
-
-async def register(settings: Settings, vaults: list[Address]) -> None:
-    """Write the vaults into the registry, as one user's."""
-    user = await seed_user(settings.database_url, settings.fuel_networks[0], predicates=1)
-    engine = open_engine(settings.database_url)
-    async with engine.begin() as connection:
-        found = await connection.execute(select(User.id).where(User.id == user.user_id))
-        rows = [
-            {
-                "id": str(uuid4()),
-                "name": "vault",
-                "predicate_address": vault,
-                "configurable": "{}",
-                "root": False,
-                "owner_id": found_id,
-            }
-            for found_id in [found.scalar_one()]
-            for vault in vaults
-        ]
-        await connection.execute(insert(Predicate), rows)
-    await engine.dispose()
-
-
 async def holds_within(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
     """Wait until the condition holds; False when it does not in time."""
     deadline = time.monotonic() + seconds
@@ -232,13 +86,10 @@ async def holds_within(condition: Callable[[], Awaitable[bool]], seconds: float)
     return held
 
 
-async def prepare(chain: Chain, runtime: Runtime) -> None:
-    """Give each vault its coins, begin the chain, wait for the follower, warm everything."""
-    chain.node.chain.set_balances(
-        AccountBalance(vault, BASE_ASSET_ID, STARTING_AMOUNT) for vault in chain.vaults
-    )
-    chain.node.chain.produce_blocks(3)
-    cursors = runtime.followed(CHAIN_ID).cursors
+async def prepare(node: Simulator, vaults: list[Address], watcher: Watcher, seed: int) -> None:
+    """Begin the chain, wait for the follower, warm everything."""
+    await asyncio.to_thread(node.begin, vaults, seed)
+    cursors = watcher.runtime.followed(CHAIN_ID).cursors
 
     async def follows() -> bool:
         status = await cursors.status(CHAIN_ID)
@@ -246,37 +97,26 @@ async def prepare(chain: Chain, runtime: Runtime) -> None:
 
     if not await holds_within(follows, 60):
         refuse("nobody follows the chain")
-    for at in range(0, len(chain.vaults), 1_000):
-        await runtime.reader(CHAIN_ID).read_many(chain.vaults[at : at + 1_000], wait_seconds=60)
+    for at in range(0, len(vaults), 1_000):
+        some = vaults[at : at + 1_000]
+        await watcher.runtime.reader(CHAIN_ID).read_many(some, wait_seconds=60)
+    cold = len(vaults) - len(await watcher.amounts(vaults))
+    if cold:
+        refuse(f"{cold} vaults were cold at the beginning")
 
 
-async def run_blocks(chain: Chain, seconds: int, transactions: int) -> None:
+async def run_blocks(node: Simulator, watcher: Watcher, seconds: int, transactions: int) -> None:
     """Make a block a second."""
     begun = time.monotonic()
     for number in track(range(seconds), description="blocks", console=Console(stderr=True)):
         await asyncio.sleep(max(0.0, begun + number + 1 - time.monotonic()))
-        chain.block(transactions, event=number % EVENT_BLOCKS == EVENT_BLOCKS // 2)
-
-
-@contextlib.asynccontextmanager
-async def opened(
-    settings: Settings, node: DevnetServer, vaults: int, seed: int
-) -> AsyncIterator[tuple[Chain, Runtime]]:
-    """Open what the benchmark itself works with."""
-    chance = random.Random(seed)
-    addresses = [f"0x{chance.getrandbits(256):064x}" for _ in range(vaults)]
-    await register(settings, addresses)
-    runtime = await Runtime.open(settings)
-    amounts = dict.fromkeys(addresses, STARTING_AMOUNT)
-    try:
-        yield Chain(node, addresses, amounts, chance), runtime
-    finally:
-        await runtime.close()
+        event = number % EVENT_BLOCKS == EVENT_BLOCKS // 2
+        watcher.expect(await asyncio.to_thread(node.block, transactions, event=event))
 
 
 async def measure(
     settings: Settings,
-    node: DevnetServer,
+    node: Simulator,
     *,
     seconds: int,
     vaults: int,
@@ -284,35 +124,47 @@ async def measure(
     seed: int,
 ) -> dict[str, Any]:
     """Make the run and return its figures."""
-    async with opened(settings, node, vaults, seed) as (chain, runtime):
-        await prepare(chain, runtime)
-        watcher = Watcher(runtime, chain)
+    chance = random.Random(seed)
+    addresses = [f"0x{chance.getrandbits(256):064x}" for _ in range(vaults)]
+    await register(settings, addresses)
+    runtime = await Runtime.open(settings)
+    watcher = Watcher(runtime)
+    try:
+        await prepare(node, addresses, watcher, seed)
         watching = asyncio.ensure_future(watcher.watch())
-        before, begun = chain.operations(), time.monotonic()
-        await run_blocks(chain, seconds, transactions)
+        before, begun = node.operations(), time.monotonic()
+        await run_blocks(node, watcher, seconds, transactions)
         took = time.monotonic() - begun
 
         async def all_seen() -> bool:
-            return watcher.taken == len(chain.deposits) and not watcher.open
+            return not watcher.open
 
         await holds_within(all_seen, LATE_SECONDS)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-        await watcher.look()
-        if watcher.open:
-            refuse(f"{len(watcher.open)} deposits were not seen, for example {watcher.open[0]}")
+        await check(watcher, addresses)
+        after = node.operations()
+    finally:
+        await runtime.close()
+    asked = {name: count - before.get(name, 0) for name, count in after.items()}
+    return figures(watcher.deposits, asked, took, seconds)
 
-        async def all_fresh() -> bool:
-            return len(await watcher.amounts(chain.vaults)) == len(chain.vaults)
 
-        await holds_within(all_fresh, LATE_SECONDS)
-        held = await watcher.amounts(chain.vaults)
-        wrong = [vault for vault, amount in held.items() if amount != chain.amounts[vault]]
-        if wrong or len(held) < len(chain.vaults):
-            refuse(f"{len(wrong)} vaults are wrong and {len(chain.vaults) - len(held)} not fresh")
-        after = chain.operations()
-        asked = {name: count - before.get(name, 0) for name, count in after.items()}
-        return figures(chain.deposits, asked, took, seconds)
+async def check(watcher: Watcher, vaults: list[Address]) -> None:
+    """Refuse the run unless every deposit was seen and every vault is fresh and right."""
+    if watcher.open:
+        refuse(f"{len(watcher.open)} deposits were not seen, for example {watcher.open[0]}")
+
+    async def all_fresh() -> bool:
+        return len(await watcher.amounts(vaults)) == len(vaults)
+
+    await holds_within(all_fresh, LATE_SECONDS)
+    held = await watcher.amounts(vaults)
+    # The last deposit of a vault names the most that it holds.
+    right = dict.fromkeys(vaults, STARTING_AMOUNT) | {d.vault: d.amount for d in watcher.deposits}
+    wrong = [vault for vault, amount in held.items() if amount != right[vault]]
+    if wrong or len(held) < len(vaults):
+        refuse(f"{len(wrong)} vaults are wrong and {len(vaults) - len(held)} not fresh")
 
 
 def figures(

@@ -35,9 +35,9 @@ from provider.budget import UnlimitedCallBudget
 from provider.endpoint import Endpoint
 from provider.pool import EndpointPool
 
-_AT_ONCE = 4
-_COMPARES_AT_ONCE = 2
-"""What L1 sends was under way for minutes: it does not hold up the blocks that follow."""
+_AT_ONCE = 6
+_COMPARES_AT_ONCE = 4
+"""Fewer than there are connections: what L1 sends does not hold up the blocks that follow."""
 
 
 class ChainReader:

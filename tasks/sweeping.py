@@ -14,8 +14,8 @@ from domain.values import Address, AssetId, BlockHeight, Fresh
 from runtime.following import FollowedChain
 from tasks.touched import is_older, older
 
-COMPARED_AT_ONCE = 400
-"""Vaults whose base asset is compared between two looks at the chain: some node requests."""
+COMPARED_AT_ONCE = 4_000
+"""Vaults whose base asset is compared at once: as many node requests as may be under way."""
 
 
 @dataclass(frozen=True, slots=True)

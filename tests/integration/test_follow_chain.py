@@ -98,6 +98,18 @@ async def test_a_deposit_of_l1_is_found_although_no_transaction_tells_of_it(
     assert await at.amount(vault) == 9
 
 
+async def test_many_vaults_are_compared_in_few_requests(at: Desk) -> None:
+    rich = at.vaults[0]
+    at.pay(rich, 9)
+    owners = [*[f"0x{number:064x}" for number in range(1, 2_500)], rich]
+    told = await at.runtime.followed(CHAIN_ID).reader.base_amounts(owners, 0)
+
+    assert told is not None
+    assert {owner: amount for owner, amount in told[1].items() if amount} == {rich: 9}
+    assert len(told[1]) == len(owners)
+    assert at.node.devnet.log.counts()["byOperation"]["Amounts"] == 3
+
+
 async def test_without_an_index_an_event_of_l1_makes_everything_wrong(
     tmp_path: Path, server: EmbeddedServer
 ) -> None:
