@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -52,7 +53,7 @@ def is_refused(rest: Rest) -> bool:
     return False
 
 
-@pytest.mark.parametrize("silence", [RedisTimeoutError(), TimeoutError()])
+@pytest.mark.parametrize("silence", [RedisTimeoutError(), TimeoutError(), MasterNotFoundError()])
 def test_after_one_silence_nobody_is_let_through_until_the_rest_is_over(
     rest: Rest, clock: Clock, silence: Exception
 ) -> None:
