@@ -18,6 +18,7 @@ from domain.errors import ConfigurationError
 from domain.lanes import LaneWatch
 from domain.ports import TaskPublisher
 from runtime.start_up import refuse_wrong_chains
+from telemetry.spans import end_exporting, export_spans
 
 _STOP_SECONDS = 10
 _COLLECT_AFTER = (50_000, 50, 50)
@@ -48,8 +49,12 @@ def serve(
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"balance-cache api listening on http://{shown}:{port}", flush=True)  # noqa: T201 - the documented line
-    with listener:
-        _Server(settings, publisher, lanes, payer).run(sockets=[listener])
+    export_spans(settings, "balance-cache-api")
+    try:
+        with listener:
+            _Server(settings, publisher, lanes, payer).run(sockets=[listener])
+    finally:
+        end_exporting()
 
 
 class _Server(uvicorn.Server):

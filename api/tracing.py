@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from domain.spans import SpanKind, span_ended
 from domain.trace import set_trace, trace_from
 from telemetry.process import process_measures
 
@@ -34,7 +35,7 @@ class Tracing:
         set_trace(trace)
         clear_contextvars()
         bind_contextvars(request_id=trace.request_id, trace_id=trace.trace_id)
-        begun, status = time.monotonic(), _BROKE
+        begun, begun_ns, status = time.monotonic(), time.time_ns(), _BROKE
 
         async def send_named(message: Message) -> None:
             nonlocal status
@@ -50,3 +51,11 @@ class Tracing:
             route = getattr(scope.get("route"), "path", _NOWHERE)
             seconds = time.monotonic() - begun
             process_measures().request_served(route, f"{status // 100}xx", seconds)
+            span_ended(
+                trace,
+                f"{scope['method']} {route}",
+                SpanKind.SERVER,
+                begun_ns,
+                failed=status >= _BROKE,
+                attributes={"http.route": route, "http.response.status_code": status},
+            )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from functools import lru_cache
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -362,6 +363,21 @@ class Settings(BaseSettings):
         "bounds it); unset: nowhere.",
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        description="Where traces are sent, by OTLP over HTTP (http://collector:4318); unset: "
+        "nowhere. Wants the extra `otel`. OpenTelemetry's other variables (OTEL_…) are its own.",
+    )
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _can_export(cls, address: str | None) -> str | None:
+        if not address:
+            return None
+        check_address(address, ("http", "https"))
+        if not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+            raise ValueError("the extra is missing: pip install 'balance-cache[otel]'")
+        return address
 
     @field_validator("redis_url", "celery_broker_url", "database_url")
     @classmethod
@@ -514,6 +530,13 @@ def _parse_network(entry: object) -> Network:
         except ValueError as error:
             raise InvalidValueError(f"network {name!r}: {error}") from None
     return Network(check_chain_id(chain_id), name, tuple(urls))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is what it is in
+        return False
 
 
 def load_settings() -> Settings:

@@ -23,11 +23,13 @@ class Trace:
         trace_id: the same on the whole way.
         span_id: this step.
         request_id: what the caller of the API called it, or was told.
+        parent_id: the step that it follows; None: it is the first.
     """
 
     trace_id: str
     span_id: str
     request_id: str
+    parent_id: str | None = None
 
     @property
     def traceparent(self) -> str:
@@ -36,17 +38,18 @@ class Trace:
 
     def next_step(self) -> Trace:
         """Return the step that follows this one."""
-        return replace(self, span_id=_span_id())
+        return replace(self, span_id=_span_id(), parent_id=self.span_id)
 
 
 def trace_from(traceparent: object, request_id: object) -> Trace:
     """Return the step that follows what a caller sent; what is no such thing is made anew."""
     found = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
-    trace_id = secrets.token_hex(16)
+    trace_id, parent_id = secrets.token_hex(16), None
     if found is not None and found[1] != _NO_TRACE and found[2] != _NO_SPAN:
-        trace_id = found[1]
+        trace_id, parent_id = found[1], found[2]
     known = isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id) is not None
-    return Trace(trace_id, _span_id(), str(request_id) if known else secrets.token_hex(8))
+    name = str(request_id) if known else secrets.token_hex(8)
+    return Trace(trace_id, _span_id(), name, parent_id)
 
 
 def _span_id() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import ssl
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -23,7 +24,8 @@ from domain.errors import (
     QueryTooComplexError,
 )
 from domain.networks import without_credentials
-from domain.trace import current_trace
+from domain.spans import SpanKind, span_ended
+from domain.trace import Trace, current_trace
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """More than 200 vaults of 1,000 assets; beyond it an answer is an attack or a mistake."""
@@ -45,12 +47,11 @@ class GatewayRefusedError(QueryRefusedError):
     """A status that no balance query deserves: credentials, a wrong path, a gateway's rule."""
 
 
-def _headers() -> dict[str, str]:
+def _headers(trace: Trace | None) -> dict[str, str]:
     """Return the headers of one request: a node's log can name whose request it was."""
-    trace = current_trace()
     headers = {"content-type": "application/json"}
     if trace is not None:
-        headers["traceparent"] = trace.next_step().traceparent
+        headers["traceparent"] = trace.traceparent
     return headers
 
 
@@ -68,6 +69,7 @@ class NodeTransport:
         _silence()
         self.public_url = without_credentials(url)
         self._url, auth = _split_credentials(url)
+        self._host = urlsplit(self._url).netloc
         self._client = httpx.AsyncClient(
             auth=auth,
             verify=_tls_context(http2=http2),
@@ -92,15 +94,19 @@ class NodeTransport:
             QueryTooComplexError: 413, the body is larger than the node takes.
             GatewayRefusedError: any other status.
         """
+        here = current_trace()
+        trace = None if here is None else here.next_step()
+        begun_ns, status = time.time_ns(), 0
         content = json.dumps(body, separators=(",", ":")).encode()
         try:
             async with self._client.stream(
                 "POST",
                 self._url,
                 content=content,
-                headers=_headers(),
+                headers=_headers(trace),
                 timeout=timeout_seconds,
             ) as response:
+                status = response.status_code
                 self._check_status(response)
                 return self._decode(await self._read(response))
         except httpx.HTTPError as error:
@@ -108,6 +114,15 @@ class NodeTransport:
             raise NodeUnreachableError(
                 f"the node {self.public_url} did not answer ({type(error).__name__})"
             ) from None
+        finally:
+            span_ended(
+                trace,
+                "node request",
+                SpanKind.CLIENT,
+                begun_ns,
+                failed=status != _OK,
+                attributes={"server.address": self._host, "http.response.status_code": status},
+            )
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code

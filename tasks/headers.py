@@ -23,7 +23,7 @@ def _stamp(headers: dict[str, Any], **_: Any) -> None:
     headers[PUBLISHED_MS] = int(time.time() * 1000)
     trace = current_trace()
     if trace is not None:
-        headers["traceparent"] = trace.next_step().traceparent
+        headers["traceparent"] = trace.traceparent
         headers["request_id"] = trace.request_id
     for name in ("argsrepr", "kwargsrepr"):  # what Flower, logs and `celery inspect` show
         headers[name] = shown(str(headers.get(name) or ""))

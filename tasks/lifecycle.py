@@ -25,6 +25,7 @@ from runtime.start_up import refuse_wrong_chains
 from supervisor.processes import die_with_parent
 from tasks.dead_letters import keep
 from tasks.loop import process_loop
+from telemetry.spans import end_exporting, export_spans
 
 _log = structlog.get_logger("tasks")
 
@@ -56,6 +57,8 @@ def _open_process(**_: Any) -> None:
     parent = getattr(billiard_process.current_process(), "_parent_pid", None)
     if parent is not None and parent != os.getpid():
         die_with_parent(parent, signal.SIGKILL)
+    # Before the loop: asking the nodes who they are is the first that is done.
+    export_spans(current_settings(), "balance-cache-worker")
     process_loop.open()
 
 
@@ -92,3 +95,4 @@ async def _keep_letter(letter: DeadLetter) -> None:
 @signals.worker_shutdown.connect
 def _close_process(**_: Any) -> None:
     process_loop.close()
+    end_exporting()

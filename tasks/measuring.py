@@ -11,7 +11,8 @@ from typing import Any
 from celery import Task, signals
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from domain.trace import set_trace, trace_from
+from domain.spans import SpanKind, span_ended
+from domain.trace import current_trace, set_trace, trace_from
 from tasks import names
 from tasks.headers import age_seconds
 from tasks.names import Queue
@@ -31,6 +32,7 @@ _STATES = {
     "IGNORED": "ignored",
 }
 _BEGUN = "balance_cache_begun"
+_BEGUN_NS = "balance_cache_begun_ns"
 
 
 @signals.after_task_publish.connect
@@ -60,6 +62,7 @@ def _name(task_id: str, task: Task[..., None], **_: Any) -> None:
     headers = task.request.headers or {}
     trace = trace_from(headers.get("traceparent"), headers.get("request_id"))
     set_trace(trace)
+    setattr(task.request, _BEGUN_NS, time.time_ns())
     clear_contextvars()
     bind_contextvars(
         task_id=task_id,
@@ -70,7 +73,18 @@ def _name(task_id: str, task: Task[..., None], **_: Any) -> None:
 
 
 @signals.task_postrun.connect
-def _forget_name(**_: Any) -> None:
+def _forget_name(task_id: str, task: Task[..., None], state: str | None = None, **_: Any) -> None:
+    begun_ns = getattr(task.request, _BEGUN_NS, None)
+    if begun_ns is not None:
+        name, end = _known(task.name), _STATES.get(state or "", "failed")
+        span_ended(
+            current_trace(),
+            name,
+            SpanKind.CONSUMER,
+            begun_ns,
+            failed=end == "failed",
+            attributes={"messaging.message.id": task_id, "task.state": end},
+        )
     set_trace(None)
     clear_contextvars()
 

@@ -17,7 +17,9 @@ from provider.node import NodeProvider
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 from supervisor.waiting import wait_until
 from tasks.publisher import open_publisher
+from telemetry.spans import end_exporting, export_spans
 from tests.metrics_support import Scrape
+from tests.span_support import Collector, Seen, collecting
 from tests.worker_support import SECONDS, Site, working_site
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -28,11 +30,18 @@ LOGIN = "operator:flower-password-that-nobody-may-read"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Site]:
     broker = EmbeddedServer.start(policy=BROKER_POLICY)
     secrets = {"INTERNAL_API_KEY": KEY, "METRICS_TOKEN": TOKEN, "FLOWER_BASIC_AUTH": LOGIN}
     directory = tmp_path_factory.mktemp("traces")
-    with working_site(directory, broker.url(), LOG_LEVEL="DEBUG", **secrets) as site:
+    traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.address, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    with working_site(directory, broker.url(), LOG_LEVEL="DEBUG", **secrets, **traces) as site:
         yield site
     broker.stop()
 
@@ -69,6 +78,55 @@ async def test_the_worker_logs_whose_request_it_works_for(site: Site) -> None:
     assert measured.value(
         "api_request_seconds_count", route="/internal/cache/invalidate", status="2xx"
     )
+
+
+async def test_one_trace_goes_from_the_api_through_the_worker_to_the_node(
+    site: Site, collector: Collector
+) -> None:
+    trace_id = "ab" * 16
+    export_spans(site.settings, "balance-cache-api")
+    try:
+        async with open_publisher(site.settings, seconds=5.0) as publisher:
+            app = create_app(site.settings, publisher)
+            async with (
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(
+                    transport=ASGITransport(app, client=("127.0.0.1", 4711)), base_url="http://api"
+                ) as client,
+            ):
+                answer = await client.post(
+                    "/internal/cache/invalidate",
+                    json={"predicateAddress": site.user.addresses[1], "chainId": 9889},
+                    headers={"X-API-Key": KEY, "traceparent": f"00-{trace_id}-{'cd' * 8}-01"},
+                )
+    finally:
+        end_exporting()
+    assert answer.status_code == 200, answer.text
+
+    def chain() -> list[Seen]:
+        """From the node request up to the request that all began with."""
+        spans = {span.span_id: span for span in list(collector.spans)}
+        for span in collector.named("node request", trace_id):
+            way = [span]
+            while (parent := spans.get(way[-1].parent_id)) is not None:
+                way.append(parent)
+            if way[-1].service == "balance-cache-api":
+                return way
+        return []
+
+    assert wait_until(lambda: bool(chain()), seconds=SECONDS), collector.spans
+    way = chain()
+    assert [span.name for span in way] == [
+        "node request",
+        "balances.refill",
+        "POST /internal/cache/invalidate",
+    ]
+    assert {span.trace_id for span in way} == {trace_id}
+    assert way[0].service == way[1].service == "balance-cache-worker"
+    assert way[2].parent_id == "cd" * 8
+    assert way[1].attributes["messaging.message.id"] == answer.json()["data"]["taskId"]
+    assert not any(span.failed for span in way)
+    assert all(span.seconds >= 0 for span in way)
 
 
 @dataclass
