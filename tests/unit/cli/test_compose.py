@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typer.main import get_command
 
 from cli.main import app
 from config.settings import Settings
+from tests.process_support import clean_environment
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -90,7 +93,7 @@ def test_secrets_stand_in_files_that_are_settings_and_in_no_environment() -> Non
     settings = {field.upper() for field in Settings.model_fields}
     asked = {secret for service in OURS.values() for secret in service["secrets"]}
 
-    assert asked == {"DATABASE_URL", "INTERNAL_API_KEY"}
+    assert asked == {"DATABASE_URL", "INTERNAL_API_KEY", "FLOWER_BASIC_AUTH"}
     assert asked <= settings
     for name, secret in COMPOSE["secrets"].items():
         path = secret["file"].replace(
@@ -102,6 +105,50 @@ def test_secrets_stand_in_files_that_are_settings_and_in_no_environment() -> Non
         for variable, value in service.get("environment", {}).items():
             assert variable.endswith("_FILE") or "PASSWORD" not in variable
             assert not re.search(r"://[^/\s]+:[^/\s]+@", str(value))
+
+
+def flower_with(secret: str | None, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Start Flower as its container does, with a broker that is not there."""
+    if secret is not None:
+        (directory / "FLOWER_BASIC_AUTH").write_text(secret)
+    words = [word.replace("/app", str(ROOT)) for word in SERVICES["flower"]["command"]]
+    # It ends where its address is none of this machine's: behind its door, before the broker.
+    words = [word.replace("--address=0.0.0.0", "--address=192.0.2.1") for word in words]
+    given = {
+        "SECRETS_DIR": str(directory),
+        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
+        **{k: v for k, v in SERVICES["flower"]["environment"].items() if k.startswith("FLOWER")},
+    }
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        env=clean_environment(given),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("secret", [None, "", "\n"])
+def test_flower_does_not_start_until_its_secret_is_written(
+    secret: str | None, tmp_path: Path
+) -> None:
+    ended = flower_with(secret, tmp_path)
+
+    assert ended.returncode == 2, ended.stderr
+    assert "FLOWER_BASIC_AUTH is not set" in ended.stderr
+
+
+def test_flower_takes_its_password_from_the_file(tmp_path: Path) -> None:
+    ended = flower_with("operator:a-password\n", tmp_path)
+
+    assert "FLOWER_BASIC_AUTH" not in ended.stderr
+    assert "192.0.2.1" in ended.stderr or "assign" in ended.stderr, ended.stderr
+    assert "a-password" not in ended.stdout + ended.stderr
+
+
+def test_the_demo_page_is_off_until_it_is_asked_for() -> None:
+    assert SERVICES["api"]["environment"]["DEMO_PAGE"] == "${DEMO_PAGE:-false}"
 
 
 def test_all_lanes_are_worked_on() -> None:
