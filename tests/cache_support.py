@@ -63,7 +63,7 @@ class Harness:
     cache: BalanceCache
     pass_time: Callable[[], None]
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
         """Wait until the condition holds; fail at the deadline."""
         async with asyncio.timeout(seconds):
             while not await condition():

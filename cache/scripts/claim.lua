@@ -39,7 +39,7 @@ if spare > 0 then
 end
 local known_reads, known_changes = {}, {}
 for i, address in ipairs(taken) do
-  redis.call('ZADD', due, 'XX', digits(now + tonumber(ARGV[7])), address)
+  redis.call('ZADD', due, digits(now + tonumber(ARGV[7])), address)
   known_reads[i] = redis.call('HGET', reads, address) or ''
   known_changes[i] = redis.call('HGET', changes, address) or ''
 end

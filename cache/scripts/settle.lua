@@ -16,7 +16,7 @@ for i = 5, #ARGV, 3 do
   local address, score = ARGV[i], redis.call('ZSCORE', due, ARGV[i])
   if score then
     if tonumber(score) > now then
-      redis.call('ZADD', due, 'XX', digits(now + tonumber(ARGV[i + 1])), address)
+      redis.call('ZADD', due, digits(now + tonumber(ARGV[i + 1])), address)
     end
     if ARGV[i + 2] ~= '' then redis.call('HSET', changes, address, ARGV[i + 2]) end
   end

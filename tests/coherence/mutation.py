@@ -19,7 +19,8 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
 _COPIED = ("cache", "domain", "supervisor", "config", "tests", "pyproject.toml")
-_PYTHON = ("judging", "publishing", "leases", "lives", "reading", "waiting", "hot")
+_COPY = ("copies", "local_copy", "tracking_connection")
+_PYTHON = ("judging", "publishing", "leases", "lives", "reading", "waiting", "hot", *_COPY)
 _TESTS = (
     "tests/unit/cache/test_cache_lives.py",
     "tests/unit/cache/test_judging.py",
@@ -29,6 +30,23 @@ _TESTS = (
     "tests/integration/test_cache_failures.py",
     "tests/coherence/test_explorer.py",
 )
+_SCHEDULE = ("tests/contract/test_refresh_schedule_contract.py",)
+_COPY_TESTS = (
+    "tests/unit/cache/test_copies.py",
+    "tests/integration/test_cache_local_copy.py",
+    "tests/coherence/test_copied.py",
+)
+_OWN_TESTS = {
+    **dict.fromkeys(_COPY, _COPY_TESTS),
+    "claim": _SCHEDULE,
+    "settle": _SCHEDULE,
+    "budget": ("tests/integration/test_provider_budget.py",),
+    "follow_begin": ("tests/integration/test_follow_chain.py",),
+    "follow_save": ("tests/integration/test_follow_chain.py",),
+    "warm": ("tests/integration/test_tasks_warm_ups.py",),
+}
+"""The suites of what the others do not touch, by the names of the files."""
+
 _CHOSEN = (
     "not memory and not twin and not before_ours and not thousand and not full and not [two"
     " and not [lease and not without_redis and not drawn and not hung"
@@ -91,13 +109,14 @@ def _changes(path: Path, line: str) -> Iterator[str]:
             yield line.replace(old, new, 1)
 
 
-def verdict(copy: Path) -> str:
-    """Tell what the tests say of the copy: killed, survived or unknown."""
+def verdict(copy: Path, path: str) -> str:
+    """Tell what the tests of this file say of the copy: killed, survived or unknown."""
+    tests = _OWN_TESTS.get(Path(path).stem, _TESTS)
     try:
         found = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-x", "-q", "--timeout", "60"),
-                *("-p", "no:cacheprovider", "-k", _CHOSEN, *_TESTS),
+                *("-p", "no:cacheprovider", "-k", _CHOSEN, *tests),
             ],
             cwd=copy,
             capture_output=True,
@@ -117,7 +136,7 @@ def judge(mutant: Mutant, copy: Path) -> str:
     lines[mutant.line - 1] = mutant.after + "\n"
     target.write_text("".join(lines), encoding="utf-8")
     try:
-        return verdict(copy)
+        return verdict(copy, mutant.path)
     finally:
         target.write_text(original, encoding="utf-8")
 
@@ -135,12 +154,14 @@ def main() -> int:
                 shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, copy / part)
-        if verdict(copy) != "survived":
-            sys.stderr.write("the tests fail without any change: nothing can be learnt\n")
-            return 1
-        for mutant in mutants(copy):
-            if only not in mutant.path:
-                continue
+        chosen = [mutant for mutant in mutants(copy) if only in mutant.path]
+        for path in {
+            _OWN_TESTS.get(Path(one.path).stem, _TESTS): one.path for one in chosen
+        }.values():
+            if verdict(copy, path) != "survived":
+                sys.stderr.write(f"the tests of {path} fail without any change\n")
+                return 1
+        for mutant in chosen:
             told = judge(mutant, copy)
             verdicts[told] += 1
             if told != "killed":

@@ -76,7 +76,7 @@ async def test_what_was_published_is_fresh_and_unchanged(make: Make) -> None:
     assert answer.stored.snapshot == told
     assert answer.stored.version == 1
     assert not answer.stored.foreign
-    assert 0 <= answer.age_ms < 2_000
+    assert 0 <= answer.age_ms < 60_000
     assert not answer.due
 
 
@@ -149,14 +149,16 @@ async def test_the_end_of_keep_life_makes_it_missing(make: Make) -> None:
 
 
 async def test_after_its_soft_life_a_fresh_snapshot_is_due(make: Make) -> None:
-    harness = make(fresh_seconds=30, refresh_ahead_seconds=29.9)
+    harness = make(fresh_seconds=3_600, refresh_ahead_seconds=3_599)
     await harness.put(snapshot(ALICE))
     early = make(fresh_seconds=0.4, refresh_ahead_seconds=0.3)
-    await early.put(snapshot(BOB))
 
     async def is_due() -> bool:
         answer = await early.read(BOB)
-        return isinstance(answer, Fresh) and answer.due
+        if not isinstance(answer, Fresh):  # whoever looks too late begins again
+            await early.put(snapshot(BOB))
+            return False
+        return answer.due
 
     await early.until(is_due)
     assert not (await harness.read(ALICE)).due, "never due in the first half of its life"
@@ -283,9 +285,11 @@ async def test_after_an_invalidation_without_a_height_a_refill_is_on_probation(m
     """It may be a lagging node's old answer: nothing tells it from a new one."""
     harness = make(probation_fresh_seconds=0.3)
     await harness.put(snapshot(ALICE, 1))
-    await harness.cache.invalidate([ALICE], MAINNET)
-    await harness.put(snapshot(ALICE, 1))
-    assert await harness.is_fresh(ALICE), "nobody waits longer for it"
+
+    async def is_served() -> bool:
+        await harness.cache.invalidate([ALICE], MAINNET)
+        await harness.put(snapshot(ALICE, 1))
+        return await harness.is_fresh(ALICE)
 
     async def is_due() -> bool:
         answer = await harness.read(ALICE)
@@ -294,6 +298,7 @@ async def test_after_an_invalidation_without_a_height_a_refill_is_on_probation(m
     async def is_stale() -> bool:
         return isinstance(await harness.read(ALICE), Stale)
 
+    await harness.until(is_served)  # nobody waits longer for it
     await harness.until(is_due)
     await harness.until(is_stale)
     assert (await harness.read(ALICE)).reason is StaleReason.EXPIRED
@@ -302,13 +307,16 @@ async def test_after_an_invalidation_without_a_height_a_refill_is_on_probation(m
 async def test_a_hot_predicate_on_probation_is_due_within_its_short_life(make: Make) -> None:
     harness = make(probation_fresh_seconds=0.3)
     await harness.cache.mark_read(MAINNET, [ALICE])
-    await harness.cache.invalidate([ALICE], MAINNET)
-    await harness.put(snapshot(ALICE))
 
     async def is_due() -> bool:
         return list(await harness.cache.due(MAINNET, 10)) == [ALICE]
 
-    assert not await is_due()
+    async def is_put_off() -> bool:
+        await harness.cache.invalidate([ALICE], MAINNET)
+        await harness.put(snapshot(ALICE))
+        return not await is_due()
+
+    await harness.until(is_put_off)
     await harness.until(is_due)
 
 
@@ -624,15 +632,22 @@ async def test_nobody_is_due_whom_nobody_reads(make: Make) -> None:
 
 async def test_a_hot_predicate_is_due_before_its_fresh_life_ends(make: Make) -> None:
     harness = make(fresh_seconds=0.4, refresh_ahead_seconds=0.2)
-    await harness.put(snapshot(ALICE))
-    await harness.cache.mark_read(MAINNET, [ALICE])
-    assert list(await harness.cache.due(MAINNET, 10)) == []
 
     async def is_due() -> bool:
         return list(await harness.cache.due(MAINNET, 10)) == [ALICE]
 
-    await harness.until(is_due)
-    assert await harness.is_fresh(ALICE), "it is refreshed before anyone misses it"
+    async def is_put_off() -> bool:
+        await harness.put(snapshot(ALICE))
+        await harness.cache.mark_read(MAINNET, [ALICE])
+        return not await is_due()
+
+    async def is_due_while_fresh() -> bool:
+        if not await harness.is_fresh(ALICE):  # whoever looks too late begins again
+            await harness.until(is_put_off)
+        return await is_due() and await harness.is_fresh(ALICE)
+
+    await harness.until(is_put_off)
+    await harness.until(is_due_while_fresh)
 
 
 async def test_a_publish_puts_the_due_time_off(make: Make) -> None:

@@ -143,12 +143,16 @@ async def test_calls_that_were_not_made_are_given_back_but_not_more_than_are_sav
 async def test_calls_come_back_with_time(make: Make) -> None:
     desk, quick = make(), replace(FEW, calls_per_minute=600, interval_seconds=0.05)
     await desk.cache.mark_read(MAINNET, [ALICE])
-    assert (await desk.claim(quick)).calls == 1
-    assert (await desk.claim(quick)).calls == 0
+    first = await desk.claim(quick)
+    assert (first.calls, names(first)) == (1, [ALICE])
+
+    async def is_spent() -> bool:
+        return (await desk.claim(quick)).calls == 0
 
     async def is_granted() -> bool:
         return (await desk.claim(quick)).calls == 1
 
+    await desk.until(is_spent)
     await desk.until(is_granted)
 
 
@@ -248,7 +252,7 @@ async def test_a_claim_tells_what_is_stored_and_that_a_change_was_announced(make
     assert one.stored is not None
     assert one.stored.snapshot == told
     assert one.age_seconds is not None
-    assert 0 <= one.age_seconds < 5
+    assert 0 <= one.age_seconds < 60
     assert (one.fresh, one.announced) == (False, True)
 
 
@@ -268,10 +272,12 @@ async def test_reads_fade(make: Make) -> None:
     async def has_faded() -> bool:
         await desk.cache.mark_read(MAINNET, [BOB])
         found = [one for one in (await desk.claim()).candidates if one.address == ALICE]
-        return bool(found) and found[0].reads < 9
+        if not found:  # not read yet, or not looked at before its hot life was over
+            for _ in range(10):
+                await desk.cache.mark_read(MAINNET, [ALICE])
+            return False
+        return found[0].reads < 9
 
-    for _ in range(10):
-        await desk.cache.mark_read(MAINNET, [ALICE])
     await desk.until(lambda: _invalidated_and(desk, has_faded))
 
 
@@ -310,6 +316,49 @@ async def test_who_is_not_read_any_more_falls_out_with_all_that_was_known(make: 
     assert names(await desk.claim()) == []
     await desk.until(is_read_again)
     assert claims[-1].candidates[0].record == ChangeRecord()
+
+
+async def test_damaged_keys_are_worth_nothing_and_heal(cache_server: EmbeddedServer) -> None:
+    client = await empty_client(cache_server)
+    cache = redis_cache(client)
+    kept = [f"bc:{part}:{MAINNET}" for part in ("hot", "due", "reads", "watched", "refresh")]
+
+    async def damage() -> None:
+        for key in kept:
+            await client.set(key, "damaged")
+
+    await damage()
+    await cache.schedule.settle(
+        MAINNET, [Appointment(ALICE, 5)], price=LEAST_PRICE, unused_calls=1, rules=RULES
+    )
+    await damage()
+    assert names(await cache.schedule.claim(MAINNET, RULES)) == []
+    await damage()
+    await cache.mark_read(MAINNET, [ALICE])
+    assert names(await cache.schedule.claim(MAINNET, RULES)) == [ALICE]
+    await cache.aclose()
+
+
+async def test_every_key_has_an_end_of_life(cache_server: EmbeddedServer) -> None:
+    client = await empty_client(cache_server)
+    cache = redis_cache(client)
+
+    async def settle(*made: Appointment) -> None:
+        await cache.schedule.settle(MAINNET, made, price=LEAST_PRICE, unused_calls=0, rules=RULES)
+
+    async def without_end() -> list[bytes | str]:
+        return [key for key in await client.keys() if await client.pttl(key) < 0]
+
+    await settle()
+    assert await without_end() == []
+    await client.flushdb()
+    await cache.mark_read(MAINNET, [ALICE])
+    await cache.schedule.claim(MAINNET, RULES)
+    assert await without_end() == []
+    await settle(Appointment(ALICE, 5, ChangeRecord(1, 60)))
+    assert await client.exists(f"bc:watched:{MAINNET}")
+    assert await without_end() == []
+    await cache.aclose()
 
 
 async def test_a_claim_is_no_read_for_the_statistics(make: Make) -> None:
