@@ -91,6 +91,7 @@ def seed_command(
         str | None, typer.Option(help="A simulated node's origin: http://host:port")
     ] = None,
     user: Annotated[int, typer.Option(help="The same number is the same user.")] = 1,
+    as_json: JsonOption = False,
 ) -> None:
     """Add a user with ten vaults to DATABASE_URL, and say how to ask for his balances.
 
@@ -99,11 +100,15 @@ def seed_command(
     """
     from rich.console import Console
 
-    from cli.seed import seed
+    from cli import seed
 
     settings = current_settings()
     configure_logging("WARNING", as_json=False)
-    asyncio.run(seed(settings, Console(), number=user, devnet=devnet))
+    seeded = asyncio.run(seed.seed(settings, number=user, devnet=devnet))
+    if as_json:
+        print_json(seed.as_json(seeded))
+    else:
+        seed.print_seeded(Console(), seeded)
 
 
 def api_command() -> None:
@@ -158,15 +163,18 @@ def replay_dead_letters_command(as_json: JsonOption = False) -> None:
 
 def warm_up_command(
     user_id: Annotated[str, typer.Argument(help="The user who has logged in.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Show how far each predicate of a user's last login is: waiting, fetching, done, failed."""
-    from rich.console import Console
-
-    from cli.warm_up import show_warm_up
+    from cli import warm_up
 
     settings = current_settings()
     configure_logging("WARNING", as_json=False)
-    asyncio.run(show_warm_up(settings, user_id, Console()))
+    units = asyncio.run(warm_up.units_of(settings, user_id))
+    if as_json:
+        print_json(warm_up.as_json(units))
+    else:
+        warm_up.print_units(console(), units)
 
 
 def _end_in_order(*, with_parent: bool) -> None:

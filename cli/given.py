@@ -8,18 +8,22 @@ from cache.connection import connect
 from cache.sessions import SessionStore
 from config.settings import Settings
 from domain.errors import CacheUnavailableError, ConfigurationError
+from runtime.start_up import refuse_wrong_chains
 from tasks.neighbours import workers_at_the_broker
 
 
 async def check_given(given: Settings, *, simulate: bool) -> None:
-    """Make sure that the cache and the broker answer, where they are given.
+    """Make sure that the cache and the broker answer and nodes serve their chains, where given.
 
     With simulated nodes our worker knows simulated networks alone, and must not take the tasks of
     others.
 
     Raises:
-        ConfigurationError: one does not answer, or others work at the broker.
+        ConfigurationError: one does not answer, others work at the broker, or a node serves
+            another chain.
     """
+    if not simulate:
+        await refuse_wrong_chains(given)
     if "redis_url" in given.model_fields_set:
         await _check_cache(given.redis_url)
     if "celery_broker_url" in given.model_fields_set:

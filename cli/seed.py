@@ -23,8 +23,8 @@ STARTING_AMOUNT = 1_000_000_000
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
-async def seed(settings: Settings, console: Console, *, number: int, devnet: str | None) -> None:
-    """Add the user of this number, give his vaults coins, and print how to ask for them.
+async def seed(settings: Settings, *, number: int, devnet: str | None) -> SeededUser:
+    """Add the user of this number, and give his vaults coins where there is a simulated node.
 
     Raises:
         ConfigurationError: the database or the simulated node does not answer.
@@ -32,8 +32,24 @@ async def seed(settings: Settings, console: Console, *, number: int, devnet: str
     user = await seed_registry(settings, number)
     if devnet is not None:
         await give_coins(SimulatedNode(devnet), user.addresses)
+    return user
+
+
+def print_seeded(console: Console, user: SeededUser) -> None:
+    """Print how to ask for this user's balances."""
     for line in as_the_user("http://127.0.0.1:8080", user):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def as_json(user: SeededUser) -> dict[str, object]:
+    """Return what a program needs to ask as this user."""
+    return {
+        "userId": user.user_id,
+        "userAddress": user.user_address,
+        "token": user.token,
+        "predicateIds": user.predicate_ids,
+        "vaults": user.addresses,
+    }
 
 
 async def seed_registry(settings: Settings, number: int) -> SeededUser:

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Mapping, Sequence
 
+from rich.console import Console
+
+from cache.warm_ups import WarmUpUnit
+from cli.output import table
 from config.settings import Settings
+from domain.networks import Network
 from runtime.assembly import Runtime
 
+Units = Mapping[Network, Sequence[WarmUpUnit]]
 
-async def show_warm_up(settings: Settings, user_id: str, console: Console) -> None:
-    """Print each predicate of the user's last warm-up, on every network that has one.
+
+async def units_of(settings: Settings, user_id: str) -> Units:
+    """Return each predicate of the user's last warm-up, on every network.
 
     Raises:
         CacheUnavailableError: it cannot be read.
     """
     runtime = await Runtime.open(settings)
     try:
-        units = {
-            network.name: await runtime.warm_ups.units(user_id, network.chain_id)
+        return {
+            network: await runtime.warm_ups.units(user_id, network.chain_id) or ()
             for network in settings.fuel_networks
         }
     finally:
         await runtime.close()
-    table = Table("network", "predicate", "state", "failures")
-    for name, some in units.items():
-        for unit in some or ():
-            table.add_row(name, unit.address, unit.state.name.lower(), str(unit.failures))
-    if table.row_count:
-        console.print(table)
+
+
+def as_json(units: Units) -> list[dict[str, object]]:
+    """Return one entry for each predicate."""
+    return [
+        {
+            "chainId": network.chain_id,
+            "predicate": unit.address,
+            "state": unit.state.name.lower(),
+            "failures": unit.failures,
+        }
+        for network, some in units.items()
+        for unit in some
+    ]
+
+
+def print_units(console: Console, units: Units) -> None:
+    """Print a table, or that there is nothing to tell."""
+    rows = [
+        (network.name, unit.address, unit.state.name.lower(), str(unit.failures))
+        for network, some in units.items()
+        for unit in some
+    ]
+    if rows:
+        console.print(table("", ("network", "predicate", "state", "failures"), rows))
     else:
-        console.print("no warm-up of the last ten minutes", highlight=False)
+        console.print("no warm-up of the last ten minutes")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from devnet.chain import AccountBalance
 from devnet.options import BASE_ASSET_ID, DevnetOptions, Limits
 from devnet.server import DevnetServer
-from domain.errors import NodeBehindError, WrongChainError
+from domain.errors import NodeBehindError, NodeUnreachableError, WrongChainError
 from domain.networks import Network
 from domain.ports import BalanceProvider
 from domain.values import Balance, Snapshot
@@ -197,3 +199,47 @@ async def test_credentials_in_the_address_of_a_real_server_stay_out_of_what_is_s
     await provider.close()
     assert snapshot.network_url == server.url
     assert "s3cret" not in repr(provider.network) + caplog.text
+
+
+async def test_gzip_is_asked_for_and_understood() -> None:
+    node, encodings = FakeNode(), []
+    node.balances[address(1)] = [(asset(1), 2**64 + 5)]
+
+    async def compressed(request: httpx.Request) -> httpx.Response:
+        encodings.append(request.headers["accept-encoding"])
+        plain = await node.handle(request)
+        headers = {"content-encoding": "gzip", "content-type": "application/json"}
+        return httpx.Response(
+            plain.status_code, headers=headers, content=gzip.compress(plain.content)
+        )
+
+    network = Network(0, "test", ("http://node.test/v1/graphql",))
+    provider = NodeProvider(network, transport=httpx.MockTransport(compressed))
+    try:
+        answer = (await provider.fetch_many([address(1)]))[address(1)]
+    finally:
+        await provider.close()
+
+    assert isinstance(answer, Snapshot), answer
+    assert answer.balances == (Balance(asset(1), 2**64 + 5),)
+    assert encodings
+    assert all("gzip" in encoding for encoding in encodings)
+
+
+async def test_what_is_called_gzip_and_is_none_is_an_error() -> None:
+    def broken(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Plain())
+
+    network = Network(0, "test", ("http://node.test/v1/graphql",))
+    provider = NodeProvider(network, retries=FAST, transport=httpx.MockTransport(broken))
+    try:
+        answer = (await provider.fetch_many([address(1)]))[address(1)]
+    finally:
+        await provider.close()
+
+    assert isinstance(answer, NodeUnreachableError)
+
+
+class Plain(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"data": {}}'

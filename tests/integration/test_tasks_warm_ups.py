@@ -22,7 +22,7 @@ from cache.warm_ups import (
     WarmUps,
     WarmUpUnit,
 )
-from cli.warm_up import show_warm_up
+from cli.warm_up import as_json, print_units, units_of
 from config.settings import Settings
 from domain.networks import Network
 from domain.values import Address
@@ -275,13 +275,18 @@ async def test_the_command_line_shows_each_vault_of_a_login(cache_server: Embedd
     await warm_ups.take(shelf, "part")
     await warm_ups.settle(shelf, "part", done=vaults[:1], given_up=(), again=vaults[1:])
     await client.aclose()
-    await show_warm_up(settings, "ada", console)
-    await show_warm_up(settings, "nobody", console)
+    units = await units_of(settings, "ada")
+    print_units(console, units)
+    print_units(console, await units_of(settings, "nobody"))
 
     told = [" ".join(line.replace("│", " ").split()) for line in shown.getvalue().split("\n")]
     assert f"mainnet {vaults[0]} done 0" in told
     assert f"mainnet {vaults[1]} waiting 1" in told
     assert "no warm-up of the last ten minutes" in told
+    assert [(unit["predicate"], unit["state"], unit["failures"]) for unit in as_json(units)] == [
+        (vaults[0], "done", 0),
+        (vaults[1], "waiting", 1),
+    ]
 
 
 async def test_a_vault_that_failed_in_one_lane_and_was_fetched_in_the_other_is_done(

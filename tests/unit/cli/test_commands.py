@@ -8,18 +8,21 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+import typer
 from pydantic import SecretStr
 
 from cli.demo.figures import After, Before, Figures, Refresh, Transaction, Warmup
-from cli.main import main
+from cli.main import app, main
 from cli.show_config import shown
 from config.settings import Settings, current_settings
 from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from domain.networks import Network
 from supervisor.ports import free_port
+from supervisor.valkey import EmbeddedServer
 from tests.process_support import clean_environment
 
 RUN = ("demo", "up", "api", "devnet", "seed")
@@ -92,6 +95,77 @@ def test_a_seeded_user_is_the_same_the_second_time(tmp_path: Path) -> None:
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "TOKEN=0x" in first.stdout
     assert first.stdout == second.stdout
+
+
+def test_a_seeded_user_is_one_line_of_json(tmp_path: Path) -> None:
+    result = balance_cache(
+        "seed", "--json", DATABASE_URL=f"sqlite:///{tmp_path / 'registry.sqlite3'}"
+    )
+
+    [line] = result.stdout.splitlines()
+    user = json.loads(line)
+    assert len(user["vaults"]) == len(user["predicateIds"]) == 10
+    assert user["token"].startswith("0x")
+
+
+def test_a_warm_up_is_one_line_of_json() -> None:
+    cache = EmbeddedServer.start()
+    try:
+        result = balance_cache("warm-up", "--json", "nobody", REDIS_URL=cache.url())
+    finally:
+        cache.stop()
+
+    assert (result.returncode, result.stdout) == (0, "[]\n"), result.stderr
+
+
+def test_up_with_a_node_of_another_chain_is_one_line(tmp_path: Path) -> None:
+    with DevnetServer(DevnetOptions(port=0, block_seconds=0, chain_id=5)) as node:
+        networks = json.dumps([{"chainId": 0, "name": "test", "urls": [node.url]}])
+        result = balance_cache("up", FUEL_NETWORKS=networks)
+
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [result.stderr.rstrip()]
+    assert "serves chain id 5, configured is 0" in result.stderr
+    assert result.stdout == ""
+
+
+def every_command() -> list[tuple[str, ...]]:
+    top = typer.main.get_command(app).commands  # type: ignore[attr-defined] # a click group
+    found: list[tuple[str, ...]] = []
+    for name, command in top.items():
+        below = getattr(command, "commands", {})
+        found += [(name, each) for each in below] or [(name,)]
+    return found
+
+
+def takes_a_number(annotation: object) -> bool:
+    return bool({int, float} & {annotation, *get_args(annotation)})
+
+
+@pytest.mark.parametrize("command", every_command(), ids=" ".join)
+def test_what_was_typed_wrongly_is_one_line(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = [["--no-such-option"]]
+    group: Any = typer.main.get_command(app)
+    for name in command:
+        group = group.commands[name]
+    numbers = [
+        option.opts[0]
+        for option in group.params
+        if option.opts[0].startswith("--") and takes_a_number(option.type_descriptor.annotation)
+    ]
+    wrong += [[number, "many"] for number in numbers]
+
+    for arguments in wrong:
+        monkeypatch.setattr(sys, "argv", ["balance-cache", *command, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert ended.value.code == 2
+        assert said.out == ""
+        assert len(said.err.splitlines()) == 1, said.err
+        assert arguments[0] in said.err
 
 
 def test_a_node_that_is_not_there_is_named(tmp_path: Path) -> None:
