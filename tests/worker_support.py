@@ -67,15 +67,25 @@ class Site:
 
 
 @contextmanager
-def working_site(directory: Path, broker_url: str, **changes: str) -> Iterator[Site]:
-    """Start everything but the broker, and end it; `changes` are more variables."""
+def working_site(
+    directory: Path, broker_url: str, *, node_login: str = "", **changes: str
+) -> Iterator[Site]:
+    """Start everything but the broker, and end it; `changes` are more variables.
+
+    `node_login` (user:password) stands in the addresses of the nodes, who do not ask for it.
+    """
+    user_at = f"{node_login}@" if node_login else ""
     nodes = {
         chain_id: DevnetServer(DevnetOptions(port=0, chain_id=chain_id, block_seconds=0)).start()
         for chain_id in CHAIN_IDS
     }
     cache = EmbeddedServer.start()
     networks = [
-        {"chainId": chain_id, "name": f"chain {chain_id}", "urls": [node.url]}
+        {
+            "chainId": chain_id,
+            "name": f"chain {chain_id}",
+            "urls": [node.url.replace("://", f"://{user_at}")],
+        }
         for chain_id, node in nodes.items()
     ]
     environment = {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,11 +17,14 @@ from api.app import create_app
 from domain.networks import Network
 from domain.trace import set_trace, trace_from
 from provider.node import NodeProvider
+from supervisor.ports import free_port, is_listening
+from supervisor.processes import spawn, stop
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 from supervisor.waiting import wait_until
 from tasks.publisher import open_publisher
 from telemetry.spans import end_exporting, export_spans
 from tests.metrics_support import Scrape
+from tests.process_support import clean_environment
 from tests.span_support import Collector, Seen, collecting
 from tests.worker_support import SECONDS, Site, working_site
 
@@ -26,6 +32,7 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 KEY = "internal-key-that-nobody-may-read"
 TOKEN = "metrics-token-that-nobody-may-read"
+NODE = "node-user:node-password-that-nobody-may-read"
 LOGIN = "operator:flower-password-that-nobody-may-read"
 
 
@@ -41,7 +48,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iter
     secrets = {"INTERNAL_API_KEY": KEY, "METRICS_TOKEN": TOKEN, "FLOWER_BASIC_AUTH": LOGIN}
     directory = tmp_path_factory.mktemp("traces")
     traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.address, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    with working_site(directory, broker.url(), LOG_LEVEL="DEBUG", **secrets, **traces) as site:
+    with working_site(
+        directory, broker.url(), node_login=NODE, LOG_LEVEL="DEBUG", **secrets, **traces
+    ) as site:
         yield site
     broker.stop()
 
@@ -159,6 +168,46 @@ def test_no_secret_is_in_the_log_of_a_worker_even_of_debug_lines(site: Site) -> 
     log = site.log()
 
     assert '"level": "debug"' in log  # it was a talkative run
-    for secret in (KEY, TOKEN, LOGIN.partition(":")[2]):
-        assert secret not in log
+    assert site.requests(9889) > 0  # the node with the password was asked
+    check_no_secret(log, site)
     assert all(json.loads(line) for line in log.splitlines() if line.startswith("{"))
+
+
+@pytest.mark.parametrize("program", ["beat", "flower"])
+def test_no_secret_is_in_the_log_of_beat_and_flower(
+    site: Site, program: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    arguments = {
+        "beat": ["beat", "--schedule", str(tmp_path / "schedule"), "--loglevel=DEBUG"],
+        "flower": ["flower", "--address=127.0.0.1", f"--port={port}", "--loglevel=DEBUG"],
+    }[program]
+    log_path = tmp_path / "log"
+    with log_path.open("wb") as log:
+        process = spawn(
+            [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
+            environment=clean_environment(site.environment),
+            output=log,
+            death_signal=signal.SIGKILL,
+        )
+    try:
+        if program == "flower":
+            assert wait_until(lambda: is_listening(port), seconds=60), log_path.read_text()
+            for login in (LOGIN, "operator:wrong"):
+                user, _, password = login.partition(":")
+                httpx.get(f"http://127.0.0.1:{port}/workers", auth=(user, password), timeout=30)
+        else:
+            assert wait_until(lambda: "balances." in log_path.read_text(), seconds=60)
+    finally:
+        stop(process)
+
+    said = log_path.read_text()
+    assert said
+    check_no_secret(said, site)
+
+
+def check_no_secret(log: str, site: Site) -> None:
+    for login in (LOGIN, NODE):
+        assert login.partition(":")[2] not in log
+    for secret in (KEY, TOKEN, site.user.token):
+        assert secret not in log
