@@ -327,15 +327,20 @@ async def test_damaged_keys_are_worth_nothing_and_heal(cache_server: EmbeddedSer
         for key in kept:
             await client.set(key, "damaged")
 
+    async def settle() -> None:
+        made = [Appointment(ALICE, 5, ChangeRecord(1, 60))]
+        await cache.schedule.settle(MAINNET, made, price=LEAST_PRICE, unused_calls=1, rules=RULES)
+
     await damage()
-    await cache.schedule.settle(
-        MAINNET, [Appointment(ALICE, 5)], price=LEAST_PRICE, unused_calls=1, rules=RULES
-    )
+    await settle()
     await damage()
     assert names(await cache.schedule.claim(MAINNET, RULES)) == []
     await damage()
     await cache.mark_read(MAINNET, [ALICE])
     assert names(await cache.schedule.claim(MAINNET, RULES)) == [ALICE]
+    await client.set(f"bc:watched:{MAINNET}", "damaged")
+    await settle()
+    assert await client.hexists(f"bc:watched:{MAINNET}", ALICE)
     await cache.aclose()
 
 
