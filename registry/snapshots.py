@@ -200,6 +200,19 @@ class DurableSnapshots:
                     await connection.execute(delete(SNAPSHOTS).where(tuple_(*key).in_(keys)))
         return len(found)
 
+    async def forget(self, chain_id: ChainId, addresses: Sequence[Address]) -> None:
+        """Forget what is kept of these on one chain, their history too."""
+        with database_errors():
+            for at in range(0, len(addresses), _PORTION):
+                portion = list(addresses[at : at + _PORTION])
+                async with self._engine.begin() as connection:
+                    await connection.execute(
+                        delete(SNAPSHOTS).where(
+                            SNAPSHOTS.c.chain_id == str(chain_id),
+                            SNAPSHOTS.c.address.in_(portion),
+                        )
+                    )
+
     async def forget_chain(self, chain_id: ChainId) -> None:
         """Forget all of a chain that was begun anew: its heights mean something else now."""
         with database_errors():

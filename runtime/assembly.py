@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from cache.administration import Administration
 from cache.budget import RedisCallBudget
 from cache.call_limit import CallLimit
@@ -38,7 +40,7 @@ from domain.errors import CacheUnavailableError, ProviderError, RegistryUnavaila
 from domain.measures import Measures, NoMeasures
 from domain.networks import Network
 from domain.ports import BalanceReader, CallBudget, PriceSource, RefreshSchedule
-from domain.values import ChainId
+from domain.values import Address, ChainId
 from provider.behind import BackgroundWork
 from provider.blocks import ChainReader
 from provider.budget import LocalCallBudget, SharedOrLocalBudget
@@ -52,6 +54,8 @@ from registry.store import Registry
 from runtime.following import FollowedChain
 from runtime.health import NodeWatch, verified
 from runtime.shadow import Shadow, ShadowedReader
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -308,6 +312,25 @@ class Runtime:
         if silence > self.settings.beat_silent_seconds:
             return {"beat": f"silent for {silence:.0f} s"}
         return {}
+
+    async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
+        """Forget snapshots, fresh, last known and those in the database; return how many keys went.
+
+        Without a chain id: of every configured chain. A database that does not take it is logged:
+        what it keeps may be served as restored then.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer; nothing was forgotten.
+        """
+        cleared = await self.cache.clear(addresses, chain_id)
+        chains = self.settings.chain_ids if chain_id is None else (chain_id,)
+        if self.settings.durable_enabled and addresses:
+            try:
+                for each in chains:
+                    await self.durable.forget(each, addresses)
+            except RegistryUnavailableError as error:
+                _log.warning("not_cleared_in_database", reason=str(error))
+        return cleared
 
     async def refresh_prices(self, *, older_than_seconds: float = 0) -> int | None:
         """Fetch prices from the configured source and keep them; return how many.

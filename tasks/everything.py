@@ -66,8 +66,7 @@ async def _walk(
         return [Follow(task, (each,), Queue.INVALIDATION) for each in chains]
     watched = parts.followed(operations.parse_chain_id(chain_id)).watched
     place = _parse_place(place)
-    cache = parts.cache
-    act: Act = cache.clear if kind is VaultEventKind.CLEARED else cache.invalidate
+    act: Act = parts.clear if kind is VaultEventKind.CLEARED else parts.cache.invalidate
     met: set[Address] = set()
     for _ in range(_PAGES_PER_STEP):
         place, page = await watched.with_traces(chain_id, place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cache.changes import ChangeStream
@@ -20,7 +20,7 @@ from domain.errors import ProviderError
 from domain.events import EventLog
 from domain.measures import Measures
 from domain.ports import BalanceCache, BalanceReader, PredicateDirectory, RefreshSchedule
-from domain.values import ChainId
+from domain.values import Address, ChainId
 from provider.behind import BackgroundWork
 from provider.comparing import Comparer
 from registry.snapshots import DurableSnapshots
@@ -150,6 +150,10 @@ class Parts(Protocol):
 
     async def refresh_prices(self, *, older_than_seconds: float = 0) -> int | None:
         """Fetch prices from the configured source, unless the kept ones are young enough."""
+        ...
+
+    async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
+        """Forget snapshots, fresh, last known and those in the database."""
         ...
 
     async def verify_nodes(self) -> Mapping[ChainId, ProviderError | None]:

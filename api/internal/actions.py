@@ -90,7 +90,7 @@ async def _tell(parts: Parts, wanted: Invalidation) -> None:
 async def clear(parts: Parts, address: Address, chain_id: ChainId | None) -> int:
     """Forget a predicate's snapshots; return how many keys went."""
     runtime = parts.runtime
-    cleared = await runtime.cache.clear([address], chain_id)
+    cleared = await runtime.clear([address], chain_id)
     note = Note(VaultEventKind.CLEARED, "the internal API")
     for each in runtime.settings.chain_ids if chain_id is None else (chain_id,):
         await runtime.vault_log.note(each, {address: note})

@@ -117,7 +117,7 @@ async def clear(runtime: Runtime, wish: Wish, *, refill: bool) -> Done:
         CacheUnavailableError: Redis does not answer; nothing was done.
     """
     meant = chains(runtime.settings, wish.chain_id)
-    keys = await runtime.cache.clear(wish.vaults, wish.chain_id)
+    keys = await runtime.clear(wish.vaults, wish.chain_id)
     note = Note(VaultEventKind.CLEARED, f"{_AUTHOR} clear")
     for each in meant:
         await runtime.vault_log.note(each, dict.fromkeys(wish.vaults, note))

@@ -143,8 +143,7 @@ def clear_command(
 ) -> None:
     """Forget what is known of vaults, the last known balances too, and fetch them anew.
 
-    Until they are fetched a reader waits for the node; without it he gets what the database keeps
-    of them, marked as restored, or nothing.
+    Until they are fetched a reader waits for the node. Their history goes too.
     With --all the workers walk through all vaults, and nothing is fetched before it is read.
     """
     from cli.operate import changing

@@ -10,7 +10,7 @@ import pytest
 from cache.keys import CHANGES
 from domain.errors import RegistryUnavailableError
 from domain.ports import Source
-from domain.values import Address, Stale, StaleReason
+from domain.values import Address, Missing, Stale, StaleReason
 from registry.snapshots import HistoryPoint
 from runtime.assembly import Runtime
 from supervisor.valkey import EmbeddedServer
@@ -145,3 +145,28 @@ async def test_a_history_ends_with_its_chain(at: Desk) -> None:
     await at.runtime.durable.forget_chain(CHAIN_ID)
 
     assert await points(at, at.vaults[0]) == []
+
+
+async def test_what_was_cleared_does_not_come_back_from_the_database(at: Desk) -> None:
+    cleared, other = at.vaults[:2]
+    await kept(at.runtime)
+
+    assert await at.runtime.clear([cleared], CHAIN_ID) > 0
+    at.node.stop()
+    served = await at.runtime.reader(CHAIN_ID).read_many([cleared, other], wait_seconds=0.5)
+
+    assert isinstance(served[cleared].answer, Missing)
+    assert await points(at, cleared) == []
+    assert len(await points(at, other)) == 1
+
+
+async def test_a_database_that_is_away_holds_up_no_clearing(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise RegistryUnavailableError("no database")
+
+    monkeypatch.setattr(at.runtime.durable, "forget", away)
+
+    assert await at.runtime.clear([at.vaults[0]], CHAIN_ID) > 0
+    assert isinstance(await at.answer(at.vaults[0]), Missing)
