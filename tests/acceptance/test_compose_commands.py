@@ -70,6 +70,8 @@ class Machine:
             {
                 **given,
                 "SECRETS_DIR": str(self.secrets),
+                # Containers have a port 9400 each; plain processes share the machine's.
+                "METRICS_PORT": "0",
                 "PATH": path,
                 "HOSTNAME": os.uname().nodename,
             }
