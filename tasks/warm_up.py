@@ -23,6 +23,13 @@ from tasks.reporting import log_report
 _FETCH_SECONDS = 30
 """Shorter than the life of a part."""
 
+_BEHIND_AT_ONCE = 2
+"""In one process: as much as it can plan meanwhile. More of them would only make the node's other
+callers wait, a confirmed transaction among them."""
+
+_behind: set[asyncio.Task[None]] = set()
+"""Fetches of this process that no message stands for."""
+
 _log = structlog.get_logger("tasks")
 
 
@@ -145,8 +152,10 @@ async def _offered(
 ) -> Sequence[Follow]:
     shelf = _shelf(parts, chain_id, later=later)
     tickets = await parts.warm_ups.offer(shelf, current_delivery().message_id, addresses)
-    if tickets.full and not later:
-        parts.background.start(_fetch_behind(parts, shelf))
+    if tickets.full and not later and len(_behind) < _BEHIND_AT_ONCE:
+        begun = parts.background.start(_fetch_behind(parts, shelf))
+        _behind.add(begun)
+        begun.add_done_callback(_behind.discard)
     return _subtasks(shelf, tickets)
 
 
