@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from kombu.exceptions import OperationalError
 
 from cache.recent import RecentKind
 from cache.warm_ups import Shelf, Tickets
@@ -15,7 +14,7 @@ from domain.values import Address
 from tasks import operations
 from tasks.declare import declare_task
 from tasks.delivery import current_delivery
-from tasks.later import Follow, publish
+from tasks.later import Follow
 from tasks.names import WARM_PREDICATES, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report
@@ -173,12 +172,9 @@ async def _fetch_behind(parts: Parts, shelf: Shelf) -> None:
                 if not taken:
                     return
                 _log.info("warm_up.began_behind", chain_id=shelf.chain_id, predicates=len(taken))
-                tickets = await _fetch(parts, shelf, token, taken)
-            await asyncio.to_thread(publish, _subtasks(shelf, tickets))
-            full = tickets.full
-    except (OperationalError, TimeoutError) as error:
-        # Its vaults come back, and tickets that are not heard of are announced again.
-        _log.warning("warm_up.failed_behind", chain_id=shelf.chain_id, reason=str(error))
+                full = (await _fetch(parts, shelf, token, taken)).full
+    except TimeoutError:  # its vaults come back
+        _log.warning("warm_up.too_late_behind", chain_id=shelf.chain_id)
 
 
 def _shelf(parts: Parts, chain_id: int, *, later: bool) -> Shelf:

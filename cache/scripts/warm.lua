@@ -19,7 +19,8 @@
 -- fill requests, so that vaults that come together are fetched together. Every number here may be
 -- lost (all keys have lives and a cache forgets): a lost ticket expires, a lost part comes back.
 -- Whoever plans may also take a whole request at once (take_full), without a message that is delivered
--- again should he die: while such a part is under way and no ticket is out, one more keeps looking.
+-- again should he die: while such a part is under way and no ticket is out, one more keeps looking. He
+-- announces none himself: a publish of his that fails would be nobody's to repeat.
 -- One script, because a vault must wait, be taken or be done, and never be two of them.
 
 local waiting, till, taken, attempts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -96,10 +97,12 @@ local function full()
     and redis.call('ZCOUNT', waiting, '-inf', digits(now)) >= size
 end
 
+local function is_behind(name) return string.sub(name, 1, #BEHIND) == BEHIND end
+
 local function taken_behind()
   if redis.call('ZCARD', taken) == 0 then return false end
   for _, name in ipairs(redis.call('ZRANGE', calls, 0, -1)) do
-    if string.sub(name, 1, #BEHIND) == BEHIND then return true end
+    if is_behind(name) then return true end
   end
   return false
 end
@@ -110,7 +113,9 @@ local function answer(addresses, pause)
   for i = 1, limit do redis.call('ZREM', tickets, token .. ':' .. i) end
   local count, delay = redis.call('ZCARD', waiting), 0
   local missing = 0
-  if count > 0 then
+  if is_behind(token) then
+    count = 0 -- tickets are the messages' own: one is out, or one is being worked on
+  elseif count > 0 then
     local free = math.max(1, limit - redis.call('ZCARD', calls))
     missing = math.max(0, math.min(math.ceil(count / size), free) - redis.call('ZCARD', tickets))
     local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')

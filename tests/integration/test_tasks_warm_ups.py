@@ -151,6 +151,19 @@ async def test_a_part_that_was_taken_behind_comes_back_when_its_process_died(
     assert set(taken) == set(addresses(200))
 
 
+async def test_what_was_fetched_behind_leaves_the_rest_to_the_message_that_is_out(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make()
+    out = await warm_ups.offer(shelf, "login", addresses(350))
+    token, part = await warm_ups.take_full(shelf)
+    settled = await warm_ups.settle(shelf, token, done=part[1:], given_up=(), again=part[:1])
+    rest, _ = await warm_ups.take(shelf, "message")
+
+    assert (out.count, settled) == (2, Tickets())
+    assert len(rest) == 150
+
+
 async def test_when_what_was_taken_behind_is_done_no_ticket_is_left(
     make: Make, shelf: Shelf
 ) -> None:
