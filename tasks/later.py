@@ -7,12 +7,14 @@ queue of its own until it expires, and the broker then moves it to its lane.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from celery import Task
+from celery import Task, signals
 from kombu import Exchange
 from kombu import Queue as BrokerQueue
 
@@ -20,6 +22,15 @@ from tasks import journal
 from tasks.app import app
 from tasks.names import Queue
 from tasks.settings import is_rabbitmq
+
+_delay_seconds: ContextVar[float] = ContextVar("delay_seconds", default=0.0)
+
+
+def _waiting_name(queue: Queue) -> str:
+    return f"{queue.value}.later"
+
+
+_WAITING_NAMES = frozenset(_waiting_name(queue) for queue in Queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +69,15 @@ def publish(follows: Sequence[Follow]) -> None:
                 kwargs={},
                 queue=follow.queue.value,
             )
-        app.send_task(
-            follow.name,
-            args=follow.args,
-            task_id=message_id,
-            expires=follow.expires_seconds,
-            ignore_result=True,
-            **_routed(follow.queue, follow.delay_seconds),
-        )
+        with _waiting(follow.delay_seconds):
+            app.send_task(
+                follow.name,
+                args=follow.args,
+                task_id=message_id,
+                expires=follow.expires_seconds,
+                ignore_result=True,
+                **_routed(follow.queue, follow.delay_seconds),
+            )
 
 
 def publish_again(
@@ -85,7 +97,8 @@ def publish_again(
     queue = lane_of(task)
     options = _routed(queue, delay_seconds) if is_rabbitmq(app.conf.broker_url) else {}
     options.setdefault("countdown", delay_seconds if not options else 0)
-    task.retry(args=args, kwargs={}, exc=error, max_retries=limit, **options)
+    with _waiting(delay_seconds):
+        task.retry(args=args, kwargs={}, exc=error, max_retries=limit, **options)
 
 
 def lane_of(task: Task[..., None]) -> Queue:
@@ -107,13 +120,29 @@ def _routed(queue: Queue, delay_seconds: float) -> dict[str, Any]:
         "queue": waiting,
         "exchange": "",
         "routing_key": waiting.name,
-        "expiration": delay_seconds,
     }
+
+
+@contextmanager
+def _waiting(delay_seconds: float) -> Iterator[None]:
+    """Let what is published meanwhile wait that long, if it goes to a queue for waiting."""
+    before = _delay_seconds.set(delay_seconds)
+    try:
+        yield
+    finally:
+        _delay_seconds.reset(before)
+
+
+@signals.before_task_publish.connect
+def _wait(properties: dict[str, Any], routing_key: str | None = None, **_: Any) -> None:
+    """Celery takes a task's expiry for the message's: it would wait until nobody needs it."""
+    if routing_key in _WAITING_NAMES:
+        properties["expiration"] = _delay_seconds.get()
 
 
 def waiting_queue(queue: Queue) -> BrokerQueue:
     """Return RabbitMQ's queue in which messages of a lane wait until they expire."""
-    name = f"{queue.value}.later"
+    name = _waiting_name(queue)
     return BrokerQueue(
         name,
         Exchange(""),

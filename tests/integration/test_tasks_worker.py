@@ -163,6 +163,29 @@ async def test_an_invalidation_is_done_at_once_while_the_node_is_down_and_refill
     await eventually(refilled, "the vault is fresh once the node is back")
 
 
+async def test_a_warm_up_that_failed_is_tried_again_long_before_nobody_waits_for_it(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    vault = "0x" + "ab" * 32
+    faults = site.nodes[0].devnet.faults
+    faults.add(Fault(FaultKind.SERVER_ERROR))
+    tried = len(site.logged("warm_up.fetched"))
+    try:
+        await publisher.send(WARM_PREDICATES, [[vault], 0], queue=Queue.WARMUP)
+
+        async def failed() -> bool:
+            return len(site.logged("warm_up.fetched")) > tried
+
+        await eventually(failed, "the node was asked and failed")
+    finally:
+        faults.clear()
+
+    async def warm() -> bool:
+        return await fresh(runtime, 0, (vault,)) == {vault}
+
+    await eventually(warm, "the vault is warm once the node is back")
+
+
 async def test_an_invalidation_is_tried_until_a_cache_that_hangs_takes_it(
     site: Site, runtime: Runtime, publisher: CeleryPublisher
 ) -> None:
