@@ -13,11 +13,13 @@ import pytest
 import yaml
 
 from config.settings import Settings
+from tests import node_support
 from tests.unit.cli.test_compose import OURS, check_command
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "kubernetes"
 VERSION = "1.33"
+KEDA = ROOT / "tests" / "keda_node"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 SCALED_OBJECT: dict[str, Any] = json.loads((FOLDER / "schemas" / "scaledobject.json").read_text())
 OBJECTS: list[dict[str, Any]] = [
@@ -38,6 +40,19 @@ def test_every_object_is_what_its_schema_says(found: dict[str, Any]) -> None:
         jsonschema.validate(found, SCALED_OBJECT)
     else:
         kubernetes_validate.validate(found, VERSION, strict=True)
+
+
+def test_every_scaled_object_is_what_kedas_own_definition_says() -> None:
+    """In Node: an npm package has KEDA's definitions as validators."""
+    node_support.install(KEDA)
+    scaled = [found for found in OBJECTS if found["kind"] == "ScaledObject"]
+    broken = json.loads(json.dumps(scaled[0]))
+    del broken["spec"]["scaleTargetRef"]
+
+    told = json.loads(node_support.run(KEDA, "validate.mjs", given=json.dumps([*scaled, broken])))
+
+    assert told[:-1] == [""] * len(scaled)
+    assert "scaleTargetRef" in told[-1]
 
 
 def test_a_misspelt_field_is_found() -> None:
