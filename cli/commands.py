@@ -180,12 +180,14 @@ def warm_up_command(
 def _end_in_order(*, with_parent: bool) -> None:
     """Make a polite end (TERM) like Ctrl-C: every program that we started is ended.
 
-    INT itself is named because a shell starts programs in the background with it ignored.
+    INT itself is named because a shell starts programs in the background with it ignored. TERM is
+    passed on as INT, because that one asyncio takes as a cancellation: an exception that comes at
+    any instruction can leave a lock taken for ever that a thread of the database waits for.
     """
     from supervisor.processes import die_with_parent
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if with_parent:
         die_with_parent(os.getppid(), signal.SIGTERM)
 

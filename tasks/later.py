@@ -69,7 +69,7 @@ def publish(follows: Sequence[Follow]) -> None:
                 kwargs={},
                 queue=follow.queue.value,
             )
-        with _waiting(follow.delay_seconds):
+        with waiting(follow.delay_seconds):
             app.send_task(
                 follow.name,
                 args=follow.args,
@@ -97,7 +97,7 @@ def publish_again(
     queue = lane_of(task)
     options = _routed(queue, delay_seconds) if is_rabbitmq(app.conf.broker_url) else {}
     options.setdefault("countdown", delay_seconds if not options else 0)
-    with _waiting(delay_seconds):
+    with waiting(delay_seconds):
         task.retry(args=args, kwargs={}, exc=error, max_retries=limit, **options)
 
 
@@ -115,16 +115,16 @@ def _routed(queue: Queue, delay_seconds: float) -> dict[str, Any]:
         return {"queue": queue.value}
     if not is_rabbitmq(app.conf.broker_url):
         return {"queue": queue.value, "countdown": delay_seconds}
-    waiting = waiting_queue(queue)
+    put_off = waiting_queue(queue)
     return {
-        "queue": waiting,
+        "queue": put_off,
         "exchange": "",
-        "routing_key": waiting.name,
+        "routing_key": put_off.name,
     }
 
 
 @contextmanager
-def _waiting(delay_seconds: float) -> Iterator[None]:
+def waiting(delay_seconds: float) -> Iterator[None]:
     """Let what is published meanwhile wait that long, if it goes to a queue for waiting."""
     before = _delay_seconds.set(delay_seconds)
     try:

@@ -16,6 +16,7 @@ from tasks.names import REFRESH_DUE, Queue
 from tasks.parts import Parts
 from tasks.refreshing import refresh_worthiest
 from tasks.reporting import log_report
+from tasks.warm_up import announced_again
 
 _log = structlog.get_logger("tasks")
 _EXPIRES_SECONDS = 60
@@ -31,7 +32,8 @@ _EXPIRES_SECONDS = 60
 async def refresh_due(parts: Parts, chain_id: int | None = None) -> Sequence[Follow]:
     """Refresh what is worth most on one network, within its budget; without a chain id on each.
 
-    What fails is still due when beat comes round again, so nothing is tried again here.
+    What fails is still due when beat comes round again, so nothing is tried again here. Warm-ups
+    whose messages got lost with a broker are announced again on the same occasion.
     """
     if not parts.settings.enable_balance_cache:
         _log.info("task.switched_off", task=REFRESH_DUE, by="ENABLE_BALANCE_CACHE=false")
@@ -47,7 +49,7 @@ async def refresh_due(parts: Parts, chain_id: int | None = None) -> Sequence[Fol
     report = await refresh_worthiest(parts.schedule, reader, rules)
     if report != operations.RefillReport():
         log_report("refresh.fetched", chain_id, report)
-    return ()
+    return await announced_again(parts, chain_id)
 
 
 def _rules(settings: Settings, vaults_per_request: int) -> RefreshRules:

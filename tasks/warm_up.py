@@ -158,6 +158,22 @@ async def _offered(
     return _subtasks(shelf, tickets)
 
 
+async def announced_again(parts: Parts, chain_id: int) -> Sequence[Follow]:
+    """Return the subtasks that are missing for the vaults that wait on a network.
+
+    A broker that dies may take a message with it that was put off; its ticket expires, and nobody
+    would look until the next login.
+    """
+    if not parts.settings.warmup_enabled:
+        return ()
+    follows: list[Follow] = []
+    for later in (False, True):
+        shelf = _shelf(parts, chain_id, later=later)
+        tickets = await parts.warm_ups.offer(shelf, current_delivery().message_id, ())
+        follows += _subtasks(shelf, tickets)
+    return follows
+
+
 async def _fetch_behind(parts: Parts, shelf: Shelf) -> None:
     """Fetch whole requests while logins are still being planned.
 

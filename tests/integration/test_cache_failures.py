@@ -169,9 +169,10 @@ async def test_links_that_the_network_has_forgotten_are_not_used_after_the_recov
 
 async def _is_answered(cache: RedisBalanceCache) -> bool:
     try:
-        return await cache.read(MAINNET, [ALICE]) == {ALICE: Missing()}
+        await cache.read(MAINNET, [ALICE])
     except CacheUnavailableError:
         return False
+    return True
 
 
 async def test_after_a_restart_without_persistence_nothing_is_known_and_all_works(

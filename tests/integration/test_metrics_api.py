@@ -9,12 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from celery import Celery
 
 from devnet.options import DevnetOptions
 from devnet.server import DevnetServer
 from supervisor.valkey import EmbeddedServer
 from tasks.lanes import open_lanes
-from tasks.later import waiting_queue
+from tasks.later import waiting, waiting_queue
 from tasks.names import INVALIDATE, WARM_USER, Queue
 from tasks.publisher import open_publisher
 from tests.api_support import CHAIN_ID, ETH, KEY, World, open_world, settings_for, started
@@ -133,6 +134,14 @@ async def test_lanes_on_redis_count_priorities_and_know_the_oldest(
     assert state.memory_used
 
 
+def _put_off(app: Celery, seconds: float) -> None:
+    """Publish an invalidation that waits, as a task does that is tried again later."""
+    queue = waiting_queue(Queue.INVALIDATION)
+    routed: dict[str, Any] = {"queue": queue, "exchange": "", "routing_key": queue.name}
+    with waiting(seconds):
+        app.send_task(INVALIDATE, [["0x" + "ab" * 32]], **routed)
+
+
 async def test_lanes_on_rabbitmq_tell_what_waits_and_what_waits_for_a_retry(
     node: DevnetServer, tmp_path: Path
 ) -> None:
@@ -147,14 +156,7 @@ async def test_lanes_on_rabbitmq_tell_what_waits_and_what_waits_for_a_retry(
         nothing = await lanes.broker_state()
         async with open_publisher(settings, seconds=5.0) as publisher:
             await publisher.send(WARM_USER, ["nobody", CHAIN_ID], queue=Queue.WARMUP)
-            waiting: dict[str, Any] = {
-                "queue": waiting_queue(Queue.INVALIDATION),
-                "exchange": "",
-                "routing_key": "invalidation.later",
-                "expiration": 60,
-            }
-            arguments = [["0x" + "ab" * 32]]
-            await asyncio.to_thread(publisher._app.send_task, INVALIDATE, arguments, **waiting)
+            await asyncio.to_thread(_put_off, publisher._app, 60.0)
             state = await lanes.broker_state()
         lanes.close()
 

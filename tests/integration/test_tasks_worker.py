@@ -9,7 +9,9 @@ from contextlib import suppress
 
 import psutil
 import pytest
+from redis.asyncio import Redis
 
+from cache.warm_ups import Shelf
 from devnet.chain import AccountBalance, Payment
 from devnet.faults import Fault, FaultKind
 from devnet.options import BASE_ASSET_ID
@@ -305,12 +307,32 @@ async def test_a_message_for_a_task_that_does_not_exist_is_kept(
     await eventually(kept, "the unknown message is listed")
 
 
+async def test_warm_ups_whose_message_was_lost_are_announced_again_by_beats_next_look(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    shelf = Shelf(0, later=False, request_size=runtime.vaults_per_request(0))
+    tickets = await runtime.warm_ups.offer(shelf, "lost", site.user.addresses)
+    assert tickets.count == 1  # and nobody publishes it
+    async with Redis.from_url(site.settings.redis_url) as redis:
+        await redis.delete(shelf.keys("lost")[5])  # as when its life is over
+    await publisher.send(REFRESH_DUE, [0], queue=Queue.REFRESH, expires=60)
+
+    async def all_warm() -> bool:
+        return len(await fresh(runtime, 0, site.user.addresses)) == 10
+
+    await eventually(all_warm, "all vaults warm")
+
+
 async def test_many_invalidations_of_one_vault_in_a_burst_cost_few_node_requests(
     site: Site, runtime: Runtime, publisher: CeleryPublisher
 ) -> None:
     (address,) = site.user.addresses[7:8]
     await runtime.reader(0).read_many([address])
     height = site.nodes[0].chain.produce_blocks(1)
+    # While the node takes its time, invalidations come together, however slow the machine is.
+    site.nodes[0].devnet.faults.add(
+        Fault(FaultKind.SLOW, count=5, parameters={"milliseconds": 1_000})
+    )
     handed_over, before = len(site.logged("invalidation.done")), site.requests(0)
     for _ in range(30):
         await publisher.send(INVALIDATE, [[address], 0, height], queue=Queue.INVALIDATION)
@@ -320,6 +342,7 @@ async def test_many_invalidations_of_one_vault_in_a_burst_cost_few_node_requests
         return all_done and await fresh(runtime, 0, (address,)) == {address}
 
     await eventually(settled, "the burst is over and the vault is fresh")
+    site.nodes[0].devnet.faults.clear()
     assert site.requests(0) - before <= 10
 
 
