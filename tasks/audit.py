@@ -14,6 +14,7 @@ from tasks.declare import declare_task
 from tasks.later import Follow
 from tasks.names import AUDIT, REFILL, Queue
 from tasks.parts import Parts
+from tasks.switches import is_switched_off
 
 _log = structlog.get_logger("tasks")
 
@@ -25,13 +26,14 @@ async def audit_balances(parts: Parts, chain_id: int) -> Sequence[Follow]:
     The sample is drawn by traffic, and goes on with a walk through everybody.
     """
     settings = parts.settings
-    for switch, is_on in (
-        ("ENABLE_BALANCE_CACHE=false", settings.enable_balance_cache),
-        ("AUDIT_ENABLED=false", settings.audit_enabled),
+    if is_switched_off(
+        AUDIT,
+        {
+            "ENABLE_BALANCE_CACHE=false": settings.enable_balance_cache,
+            "AUDIT_ENABLED=false": settings.audit_enabled,
+        },
     ):
-        if not is_on:
-            _log.info("task.switched_off", task=AUDIT, by=switch)
-            return ()
+        return ()
     chain = operations.parse_chain_id(chain_id)
     reader = parts.reader(chain)
     busy = await parts.audit_sample.by_traffic(chain, settings.audit_sample)

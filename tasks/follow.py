@@ -17,6 +17,7 @@ from tasks.following import Follower, FollowLimits
 from tasks.later import Follow, publish
 from tasks.names import FOLLOW, FOLLOW_SECONDS, REFILL, Queue
 from tasks.parts import Parts
+from tasks.switches import is_switched_off
 
 _REFILL_PREDICATES = 200
 _log = structlog.get_logger("tasks")
@@ -37,13 +38,14 @@ async def follow(parts: Parts, chain_id: int) -> Sequence[Follow]:
     his lease is over.
     """
     settings = parts.settings
-    for name, enabled in (
-        ("ENABLE_BALANCE_CACHE", settings.enable_balance_cache),
-        ("FOLLOW_ENABLED", settings.follow_enabled),
+    if is_switched_off(
+        FOLLOW,
+        {
+            "ENABLE_BALANCE_CACHE=false": settings.enable_balance_cache,
+            "FOLLOW_ENABLED=false": settings.follow_enabled,
+        },
     ):
-        if not enabled:
-            _log.info("task.switched_off", task=FOLLOW, by=f"{name}=false")
-            return ()
+        return ()
     chain = parts.followed(operations.parse_chain_id(chain_id))
     if not chain.following.locked():
         limits = FollowLimits(

@@ -18,6 +18,7 @@ from tasks.later import Follow
 from tasks.names import INVALIDATE, PUBLISH_LOST, REFILL, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report
+from tasks.switches import is_switched_off
 
 _log = structlog.get_logger("tasks")
 
@@ -58,8 +59,9 @@ async def invalidate(
         transaction_id=transaction_id,
         predicates=len(wanted),
     )
-    if not parts.settings.enable_balance_cache:
-        _log.info("task.switched_off", task=INVALIDATE, by="ENABLE_BALANCE_CACHE=false")
+    if is_switched_off(
+        INVALIDATE, {"ENABLE_BALANCE_CACHE=false": parts.settings.enable_balance_cache}
+    ):
         return ()
     for each in chain_ids:
         await parts.companions.add(each, wanted)
@@ -77,8 +79,7 @@ async def refill(
     A node that is down or behind is asked again, at the end every 15 s, for more than an hour.
     Until then readers get the last known balances, marked stale.
     """
-    if not parts.settings.enable_balance_cache:
-        _log.info("task.switched_off", task=REFILL, by="ENABLE_BALANCE_CACHE=false")
+    if is_switched_off(REFILL, {"ENABLE_BALANCE_CACHE=false": parts.settings.enable_balance_cache}):
         return ()
     wanted = operations.parse_addresses(addresses)
     height = operations.parse_block_height(block_height)

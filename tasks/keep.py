@@ -11,6 +11,7 @@ from tasks.keeping import Keeping, keep
 from tasks.later import Follow
 from tasks.names import KEEP, PRUNE, Queue
 from tasks.parts import Parts
+from tasks.switches import is_switched_off
 
 _PRUNED_AT_ONCE = 2_000
 _MOST_PRUNES = 25
@@ -61,11 +62,8 @@ async def prune_history(parts: Parts) -> Sequence[Follow]:
 
 
 def _is_on(parts: Parts, task: str) -> bool:
-    for switch, is_on in (
-        ("ENABLE_BALANCE_CACHE=false", parts.settings.enable_balance_cache),
-        ("DURABLE_ENABLED=false", parts.settings.durable_enabled),
-    ):
-        if not is_on:
-            _log.info("task.switched_off", task=task, by=switch)
-            return False
-    return True
+    switches = {
+        "ENABLE_BALANCE_CACHE=false": parts.settings.enable_balance_cache,
+        "DURABLE_ENABLED=false": parts.settings.durable_enabled,
+    }
+    return not is_switched_off(task, switches)

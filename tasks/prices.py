@@ -11,6 +11,7 @@ from tasks.declare import UnfinishedError, declare_task
 from tasks.later import Follow
 from tasks.names import REFRESH_PRICES, Queue
 from tasks.parts import Parts
+from tasks.switches import is_switched_off
 
 _EXPIRES_SECONDS = 60
 _log = structlog.get_logger("tasks")
@@ -29,13 +30,14 @@ async def refresh_prices(parts: Parts) -> Sequence[Follow]:
     A source that fails leaves the known ones; beat comes round again soon.
     """
     settings = parts.settings
-    for switch, is_on in (
-        ("ENABLE_BALANCE_CACHE=false", settings.enable_balance_cache),
-        ("PRICE_SOURCE unset", settings.price_source is not None),
+    if is_switched_off(
+        REFRESH_PRICES,
+        {
+            "ENABLE_BALANCE_CACHE=false": settings.enable_balance_cache,
+            "PRICE_SOURCE unset": settings.price_source is not None,
+        },
     ):
-        if not is_on:
-            _log.info("task.switched_off", task=REFRESH_PRICES, by=switch)
-            return ()
+        return ()
     try:
         count = await parts.refresh_prices(older_than_seconds=settings.price_refresh_seconds)
     except PriceSourceError as error:

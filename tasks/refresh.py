@@ -16,6 +16,7 @@ from tasks.names import REFRESH_DUE, Queue
 from tasks.parts import Parts
 from tasks.refreshing import refresh_worthiest
 from tasks.reporting import log_report
+from tasks.switches import is_switched_off
 from tasks.warm_up import announced_again
 
 _log = structlog.get_logger("tasks")
@@ -35,8 +36,9 @@ async def refresh_due(parts: Parts, chain_id: int | None = None) -> Sequence[Fol
     What fails is still due when beat comes round again, so nothing is tried again here. Warm-ups
     whose messages got lost with a broker are announced again on the same occasion.
     """
-    if not parts.settings.enable_balance_cache:
-        _log.info("task.switched_off", task=REFRESH_DUE, by="ENABLE_BALANCE_CACHE=false")
+    if is_switched_off(
+        REFRESH_DUE, {"ENABLE_BALANCE_CACHE=false": parts.settings.enable_balance_cache}
+    ):
         return ()
     if chain_id is None:
         return [

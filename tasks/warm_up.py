@@ -18,6 +18,7 @@ from tasks.later import Follow
 from tasks.names import WARM_PREDICATES, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
 from tasks.parts import Parts
 from tasks.reporting import log_report
+from tasks.switches import is_switched_off
 
 _FETCH_SECONDS = 30
 """Shorter than the life of a part."""
@@ -34,14 +35,13 @@ _log = structlog.get_logger("tasks")
 
 def _switched_off(parts: Parts, task: str) -> bool:
     settings = parts.settings
-    for name, enabled in (
-        ("ENABLE_BALANCE_CACHE", settings.enable_balance_cache),
-        ("WARMUP_ENABLED", settings.warmup_enabled),
-    ):
-        if not enabled:
-            _log.info("task.switched_off", task=task, by=f"{name}=false")
-            return True
-    return False
+    return is_switched_off(
+        task,
+        {
+            "ENABLE_BALANCE_CACHE=false": settings.enable_balance_cache,
+            "WARMUP_ENABLED=false": settings.warmup_enabled,
+        },
+    )
 
 
 @declare_task(

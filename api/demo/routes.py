@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.context import CredentialsDependency, NoQuery, PartsDependency, ReadQuery
 from api.internal import actions
 from api.internal.actions import Invalidation
+from api.page_headers import PAGE_HEADERS
 from api.problems import ProblemError, documented
 from api.representation import Answer
 from api.sessions import Caller
@@ -21,15 +22,7 @@ from domain.errors import PaymentError
 from domain.networks import Network
 from domain.values import Address, AssetId, BlockHeight
 
-_HEADERS = {
-    "Cache-Control": "no-cache",
-    # The page needs nothing but itself: no other origin, no script but its own file.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_HEADERS = {"Cache-Control": "no-cache", **PAGE_HEADERS}
 _FILES = {
     "/demo": ("index.html", "text/html"),
     "/demo/style.css": ("style.css", "text/css"),

@@ -16,17 +16,10 @@ from starlette.responses import StreamingResponse
 
 from api.context import NoQuery, PartsDependency
 from api.ops.overview import EVERY_SECONDS, Overview
+from api.page_headers import PAGE_HEADERS
 from api.problems import NOT_TO_BE_KEPT, ProblemError, documented
 
-_HEADERS = {
-    **NOT_TO_BE_KEPT,
-    # The page needs nothing but itself.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_HEADERS = {**NOT_TO_BE_KEPT, **PAGE_HEADERS}
 _FILES = {
     "/ops": ("index.html", "text/html"),
     "/ops/style.css": ("style.css", "text/css"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
@@ -11,31 +10,14 @@ import pytest
 
 from cli.demo.payer import SimulatedPayer
 from config.settings import Settings
-from devnet.options import BASE_ASSET_ID, DevnetOptions
-from devnet.server import DevnetServer
+from devnet.options import BASE_ASSET_ID
 from domain.networks import Network
 from domain.values import Address, Fresh
 from runtime.assembly import Runtime
-from supervisor.valkey import EmbeddedServer
-from tests.api_support import CHAIN_ID, ETH, KEY, World, open_world, served, started
+from tests.api_support import CHAIN_ID, ETH, KEY, World, served, started
 from tests.databases import BakoUser, bytes32
 
 PATHS = ("/demo", "/demo/style.css", "/demo/script.js")
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[DevnetServer]:
-    with DevnetServer(DevnetOptions(port=0, block_seconds=0.0, chain_id=CHAIN_ID)) as server:
-        yield server
-
-
-@pytest.fixture
-async def world(
-    cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
-) -> AsyncIterator[World]:
-    database = f"sqlite:///{tmp_path}/bako.sqlite3"
-    async with open_world(cache_server.url(), database, node) as world:
-        yield world
 
 
 @pytest.fixture

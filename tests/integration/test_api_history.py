@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from devnet.options import DevnetOptions
-from devnet.server import DevnetServer
 from domain.values import Balance, Snapshot, StoredSnapshot
 from registry.snapshots import DurableSnapshots
 from registry.store import Registry
-from supervisor.valkey import EmbeddedServer
-from tests.api_support import CHAIN_ID, ETH, KEY, World, open_world, started
+from tests.api_support import CHAIN_ID, ETH, KEY, World, started
 from tests.databases import bytes32
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[DevnetServer]:
-    with DevnetServer(DevnetOptions(port=0, block_seconds=0.0, chain_id=CHAIN_ID)) as server:
-        yield server
-
-
-@pytest.fixture
-async def world(
-    cache_server: EmbeddedServer, node: DevnetServer, tmp_path: Path
-) -> AsyncIterator[World]:
-    database_url = f"sqlite:///{tmp_path}/bako.sqlite3"
-    async with open_world(cache_server.url(), database_url, node) as world:
-        yield world
 
 
 @pytest.fixture

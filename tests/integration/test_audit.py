@@ -22,7 +22,7 @@ from tasks.audit import refills_left
 from tasks.auditing import AuditReport, audit
 from tasks.later import Follow
 from tasks.names import REFILL, Queue
-from tests.follow_support import CHAIN_ID, Desk, desk
+from tests.follow_support import CHAIN_ID, Desk, warm_desk
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,7 @@ def server() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 async def at(tmp_path: Path, server: EmbeddedServer) -> AsyncIterator[Desk]:
-    async with desk(tmp_path, server) as at:
-        at.node.chain.produce_blocks(5)
-        for vault in at.vaults:
-            at.pay(vault, 10)
-        await at.warm(*at.vaults)
+    async with warm_desk(tmp_path, server) as at:
         yield at
 
 

@@ -15,7 +15,7 @@ from registry.snapshots import HistoryPoint
 from runtime.assembly import Runtime
 from supervisor.valkey import EmbeddedServer
 from tasks.keeping import Keeping, KeptReport, keep
-from tests.follow_support import CHAIN_ID, Desk, desk
+from tests.follow_support import CHAIN_ID, Desk, warm_desk
 from tests.provider_support import until
 
 
@@ -28,11 +28,7 @@ def server() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 async def at(tmp_path: Path, server: EmbeddedServer) -> AsyncIterator[Desk]:
-    async with desk(tmp_path, server) as at:
-        at.node.chain.produce_blocks(5)
-        for vault in at.vaults:
-            at.pay(vault, 10)
-        await at.warm(*at.vaults)
+    async with warm_desk(tmp_path, server) as at:
         yield at
 
 
