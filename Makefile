@@ -52,8 +52,9 @@ contracts: install ## Who may import whom
 check: lint types contracts test ## All that CI checks
 
 N ?= 100000
-check-coherence: install ## Search for a wrong balance in N random interleavings (N=1000000)
-	@$(RUN) python -m tests.coherence --count $(N) $(if $(SEED),--seed $(SEED))
+check-coherence: install ## Search for a wrong balance in N random interleavings (N=1000000 SEED=7)
+	@$(RUN) python -m tests.coherence --count $(N) $(if $(SEED),--seed $(SEED)) \
+		$(if $(AGAIN),--run '$(AGAIN)')
 
 bench-cache: install ## Measure the cache beside raw MGET, cashews and aiocache
 	@$(UV) run --locked --group bench python -m benchmarks.cache

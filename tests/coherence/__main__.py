@@ -3,85 +3,87 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import sys
-from functools import partial
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from supervisor.valkey import EmbeddedServer
-from tests.coherence.checking import Findings, check_drawn, explore
-from tests.coherence.copy_scenarios import COPIED_SMALL
-from tests.coherence.copying import OursCopied, Wire
-from tests.coherence.scenarios import LARGE, OURS_SMALL, SMALL
-from tests.coherence.stepping import PlainServer
-from tests.coherence.systems import ours_on_redis, the_twin
+from tests.coherence.checking import Findings
+from tests.coherence.drawing import Stage
+from tests.coherence.jobs import drawn, every_order, play_again
+from tests.coherence.workers import play_all, private_server
 
 _EXHAUSTIVE_FROM = 10_000
 """Who asks for fewer interleavings wants a quick look: without the exhaustive part."""
+
+_WORKERS_PER_CORE = 2
+"""While one waits for its server's answer another one works."""
 
 
 def main() -> int:
     arguments = _arguments()
     console = Console(stderr=True)
-    server = EmbeddedServer.start()
-    try:
-        plain = PlainServer(server.port)
-        found = []
-        if arguments.count >= _EXHAUSTIVE_FROM:
-            found += _exhaustively(plain, console)
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("drawn interleavings", total=arguments.count)
-            found.append(
-                check_drawn(
-                    arguments.count,
-                    arguments.seed,
-                    plain,
-                    lambda done: progress.update(task, completed=done),
-                )
-            )
-        plain.close()
-    finally:
-        server.stop()
-    return _conclude(found, arguments.seed, console)
+    if arguments.run:
+        found = _again(arguments.run)
+        if found.first is not None:
+            _tell(found, console)
+        return _conclude(found, f"run {arguments.run}")
+    found = _all(arguments.count, arguments.seed, arguments.workers, console)
+    return _conclude(found, f"seed {arguments.seed}")
 
 
-def _exhaustively(server: PlainServer, console: Console) -> list[Findings]:
-    found = []
-    for scenario in (*SMALL, *OURS_SMALL, *LARGE):
-        found.append(explore(scenario, ours_on_redis, server))
-        console.print(f"every schedule of {scenario.name!r}: {found[-1].interleavings}")
-    wire = Wire(server.port)
-    for scenario in COPIED_SMALL:
-        found.append(explore(scenario, partial(OursCopied, wire), server))
-        console.print(f"every schedule of {scenario.name!r}, copied: {found[-1].interleavings}")
-    wire.close()
-    return [*found, *(explore(scenario, the_twin, None) for scenario in SMALL)]
+def _again(name: str) -> Findings:
+    with private_server() as where:
+        stage = Stage.open(where)
+        try:
+            return play_again(name, stage)
+        finally:
+            stage.close()
 
 
-def _conclude(found: list[Findings], seed: int, console: Console) -> int:
-    for findings in found:
-        if findings.first is not None:
-            console.print("shortest violation:", *findings.first, "seeds:", *findings.seeds[:10])
-    interleavings = sum(findings.interleavings for findings in found)
-    violating = sum(findings.violating for findings in found)
-    fresh = sum(findings.fresh_reads for findings in found)
-    copied = sum(findings.copied_reads for findings in found)
+def _all(count: int, seed: int, workers: int, console: Console) -> Findings:
+    found = Findings()
+    jobs = every_order() if count >= _EXHAUSTIVE_FROM else []
+    jobs += drawn(count, seed)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        portions = progress.add_task("portions", total=len(jobs))
+
+        def note(some: Findings) -> None:
+            found.add(some)
+            interleavings = f"{found.interleavings} interleavings, {found.violating} violations"
+            progress.update(portions, advance=1, description=interleavings)
+            if some.first is not None:
+                _tell(some, console)
+
+        play_all(jobs, workers, note)
+    return found
+
+
+def _tell(some: Findings, console: Console) -> None:
+    """Say what was wrong, and how to see it again."""
+    assert some.first is not None
+    console.print("violation:", *some.first)
+    for name in some.runs:
+        console.print(f"    make check-coherence AGAIN='{name}'")
+
+
+def _conclude(found: Findings, told: str) -> int:
     sys.stdout.write(
-        f"{interleavings} interleavings, {fresh} fresh reads checked ({copied} of a copy), "
-        f"{violating} violations, seed {seed}\n"
+        f"{found.interleavings} interleavings, {found.fresh_reads} fresh reads checked "
+        f"({found.copied_reads} of a copy), {found.violating} violations, {told}\n"
     )
-    return 1 if violating else 0
+    return 1 if found.violating else 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="check-coherence", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="drawn interleavings")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9))
+    parser.add_argument("--workers", type=int, default=_WORKERS_PER_CORE * (os.cpu_count() or 1))
+    parser.add_argument("--run", help="play one run again, by the name that its violation told")
     return parser.parse_args()
 
 

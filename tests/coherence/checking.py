@@ -1,4 +1,4 @@
-"""Runs scenarios: every schedule of a small one, or drawn ones in drawn orders."""
+"""Runs scenarios: every schedule of a small one, or drawn schedules of a larger one."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.coherence.copy_scenarios import draw_copied
-from tests.coherence.copying import OursCopied, Wire
-from tests.coherence.scenarios import LEASE_ENDS, Casting, Scenario, fetcher, reader
-from tests.coherence.stepping import Actor, PlainServer, Schedule, run
-from tests.coherence.systems import Ours, System, ours_on_redis, the_twin
+from tests.coherence.scenarios import LEASE_ENDS, Scenario, fetcher, reader
+from tests.coherence.stepping import PlainServer, Schedule, run
+from tests.coherence.systems import Ours, System
 from tests.coherence.world import World
 
 MakeSystem = Callable[[], System]
 
-_KILLS_ONE_IN = 16
+_MOST_NAMED = 10
 
 
 @dataclass
@@ -28,6 +26,7 @@ class Findings:
         fresh_reads: fresh answers that were checked; without them a check proves nothing.
         copied_reads: how many of them came from a process's copy.
         first: the order of steps of the shortest violating run, and what was wrong.
+        runs: the names of some violating runs; each can be played again by its name.
     """
 
     interleavings: int = 0
@@ -36,28 +35,48 @@ class Findings:
     copied_reads: int = 0
     published: int = 0
     first: tuple[list[str], list[str]] | None = None
-    seeds: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
 
-    def note(self, world: World, order: list[str], seed: str = "") -> None:
+    def note(self, world: World, order: list[str], name: str = "") -> None:
+        """Count one run."""
         self.interleavings += 1
         self.fresh_reads += world.fresh_reads
         self.copied_reads += world.copied_reads
         self.published += world.published
-        if not world.violations:
-            return
-        self.violating += 1
-        if seed:
-            self.seeds.append(seed)
-        if self.first is None or len(order) < len(self.first[0]):
-            self.first = (order, world.violations)
+        if world.violations:
+            self.violating += 1
+            self._name((order, world.violations), [name])
+
+    def add(self, other: Findings) -> None:
+        """Count what another check found."""
+        self.interleavings += other.interleavings
+        self.violating += other.violating
+        self.fresh_reads += other.fresh_reads
+        self.copied_reads += other.copied_reads
+        self.published += other.published
+        if other.first is not None:
+            self._name(other.first, other.runs)
+
+    def _name(self, first: tuple[list[str], list[str]], runs: list[str]) -> None:
+        self.runs = [*self.runs, *runs][:_MOST_NAMED]
+        if self.first is None or len(first[0]) < len(self.first[0]):
+            self.first = first
 
 
-def explore(scenario: Scenario, make_system: MakeSystem, server: PlainServer | None) -> Findings:
-    """Run every schedule of a scenario."""
+def explore(
+    scenario: Scenario,
+    make_system: MakeSystem,
+    server: PlainServer | None,
+    *,
+    name: str = "",
+    begin: tuple[int, ...] = (),
+) -> Findings:
+    """Run every schedule of a scenario, or every one that begins with these choices."""
     findings = Findings()
-    schedule: Schedule | None = Schedule()
+    schedule: Schedule | None = Schedule([*begin], len(begin))
     while schedule is not None:
-        _play(scenario, make_system, server, schedule.choose, findings)
+        world, order = perform(scenario, make_system, server, schedule.choose)
+        findings.note(world, order, f"{name}:{schedule}")
         schedule = schedule.next()
     return findings
 
@@ -69,7 +88,8 @@ def sample(
     findings = Findings()
     for number in range(count):
         chance = random.Random(f"{seed}:{number}")
-        _play(scenario, make_system, server, chance.randrange, findings)
+        world, order = perform(scenario, make_system, server, chance.randrange)
+        findings.note(world, order, f"{seed}:{number}")
     return findings
 
 
@@ -77,7 +97,7 @@ def replay(
     scenario: Scenario, make_system: MakeSystem, server: PlainServer | None, order: list[str]
 ) -> Findings:
     """Run one schedule, told by the names of the actors; then whoever is left, in turn."""
-    _reset(server)
+    reset(server)
     findings, world, system = Findings(), World(), make_system()
     actors = scenario.actors(system, world)
     names = iter(order)
@@ -91,72 +111,37 @@ def replay(
     return findings
 
 
-def _play(
+def perform(
     scenario: Scenario,
     make_system: MakeSystem,
     server: PlainServer | None,
     choose: Callable[[int], int],
-    findings: Findings,
-) -> None:
-    _reset(server)
+) -> tuple[World, list[str]]:
+    """Run a scenario on an empty server, then see that it goes on.
+
+    Returns what was seen, and the order of steps.
+    """
+    reset(server)
     world, system = World(), make_system()
+    prepare(scenario, system, world, server)
+    order = run(scenario.actors(system, world), server, choose, world.tick)
+    check_progress(system, world, server)
+    return world, order
+
+
+def prepare(scenario: Scenario, system: System, world: World, server: PlainServer | None) -> None:
+    """Let happen what has happened before."""
     for actor in scenario.prepared(system, world):
         run([actor], server, lambda _: 0, world.tick)
-    order = run(scenario.actors(system, world), server, choose, world.tick)
-    _check_progress(system, world, server)
-    findings.note(world, order)
 
 
-def check_drawn(
-    count: int, seed: int, server: PlainServer, report: Callable[[int], None] = lambda _: None
-) -> Findings:
-    """Run drawn scenarios in drawn orders: on the twin, on Redis, on Redis with a copy by turns.
-
-    Run number i depends on the seed and i alone.
-    """
-    findings, wire = Findings(), Wire(server.port)
-    for number in range(count):
-        chance = random.Random(f"{seed}:{number}")
-        draw, on_redis = chance.randrange, number % 2 == 0
-        _reset(server if on_redis else None)
-        world = World()
-        system: System
-        if number % 4 == 0:
-            system, scenario = OursCopied(wire), draw_copied(draw)
-        else:
-            system = ours_on_redis() if on_redis else the_twin()
-            scenario = Casting(with_faults=on_redis, choose=draw).draw()
-        for actor in scenario.prepared(system, world):
-            run([actor], server, lambda _: 0, world.tick)
-        actors = scenario.actors(system, world)
-        order = run(actors, server, _with_kills(actors, chance), world.tick)
-        _check_progress(system, world, server)
-        findings.note(world, order, f"{seed}:{number}")
-        report(number + 1)
-    wire.close()
-    return findings
-
-
-def _with_kills(actors: list[Actor], chance: random.Random) -> Callable[[int], int]:
-    """Choose by chance; now and then a fetcher dies before it sees the answer of its step."""
-
-    def choose(options: int) -> int:
-        chosen = chance.randrange(options)
-        ready = [actor for actor in actors if not actor.done]
-        if ready[chosen].name.startswith("fetch") and not chance.randrange(_KILLS_ONE_IN):
-            ready[chosen].dies_next = True
-        return chosen
-
-    return choose
-
-
-def _reset(server: PlainServer | None) -> None:
+def reset(server: PlainServer | None) -> None:
+    """Begin with an empty server."""
     if server is not None:
-        server.execute("FLUSHDB")
-        server.execute("SET", "bc:epoch", "the-first-history")
+        server.execute(("FLUSHDB",), ("SET", "bc:epoch", "the-first-history"))
 
 
-def _check_progress(system: System, world: World, server: PlainServer | None) -> None:
+def check_progress(system: System, world: World, server: PlainServer | None) -> None:
     """When all is quiet, leases are over and the node is up, a fetch brings a fresh answer."""
     before, rising = world.fresh_reads, world.heights_must_rise
     world.confirm()

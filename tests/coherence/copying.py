@@ -7,7 +7,6 @@ plain one. What the server has told lies in a queue until somebody delivers it.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
 from dataclasses import replace
 from typing import Any, cast
@@ -21,8 +20,12 @@ from cache.reading import Reading
 from cache.tracking_connection import TrackingConnection
 from domain.values import BlockHeight, Fresh
 from tests.cache_support import MAINNET, ManualClock
+from tests.coherence.stepping import Where, open_socket
 from tests.coherence.systems import Ours, bako_invalidate, ours_on_redis
 from tests.coherence.world import VAULT, Content, Invalidation, World, content_of
+
+_NOWHERE = connect("redis://127.0.0.1:1")
+"""A client that opens nothing."""
 
 _PING = hiredis.pack_command(("PING",))
 
@@ -30,9 +33,8 @@ _PING = hiredis.pack_command(("PING",))
 class Wire:
     """The far end of tracking connections: one socket for all runs, a queue of what was told."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, where: Where) -> None:
+        self._socket = open_socket(where)
         self._reader = hiredis.Reader()
         self._connection: TrackingConnection | None = None
         self.told: deque[Any] = deque()
@@ -70,7 +72,7 @@ class Wire:
 
     @property
     def is_quiet(self) -> bool:
-        self.hear()
+        """Nothing is left of what had been told by the last `hear`, or `deliver`."""
         return not self.told
 
     def _next(self) -> Any:
@@ -83,7 +85,7 @@ class SteppedCopy(LocalCopy):
     """Does nothing of its own accord: actors ask, deliver, and lose the link."""
 
     def __init__(self, wire: Wire, clock: ManualClock) -> None:
-        super().__init__(connect("redis://127.0.0.1:1"), most_vaults=10)  # opens nothing
+        super().__init__(_NOWHERE, most_vaults=10)
         self._copies = Copies(10, clock)
         self._wire = wire
         self.link()

@@ -21,7 +21,13 @@ from cache.commands import Command, Commands
 from cache.lua import Script, script
 from cache.together import Answer, Apart, Question, Send
 
+Where = int | str
+"""The port of a server, or the path of its socket, which costs half as much a round trip."""
+
 SCRIPTS = ("acquire", "publish", "invalidate", "release", "extend", "clear", "clear_flags")
+
+
+_TIMEOUT_SECONDS = 10
 
 
 class Turn:
@@ -60,22 +66,37 @@ class SteppedCommands(Commands):
         return cast("list[Any]", await Turn(tuple(commands)))
 
 
+def open_socket(where: Where) -> socket.socket:
+    """Connect to a server on this machine."""
+    if isinstance(where, str):
+        connected = socket.socket(socket.AF_UNIX)
+        connected.settimeout(_TIMEOUT_SECONDS)
+        connected.connect(where)
+        return connected
+    connected = socket.create_connection(("127.0.0.1", where), timeout=_TIMEOUT_SECONDS)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connected
+
+
 class PlainServer:
     """One blocking connection, as quick as Python can be."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, where: Where) -> None:
+        self.where = where
+        self._socket = open_socket(where)
         self._reader = hiredis.Reader(replyError=ResponseError)
         for name in SCRIPTS:
             self.execute("SCRIPT", "LOAD", script(name).source)
 
     def execute(self, *command: Any) -> Any:
-        """Send one command, or a tuple of several; an error is returned, not raised."""
+        """Send one command, or several tuples at once; an error is returned, not raised."""
         if isinstance(command[0], tuple):
-            return [self.execute(*one) for one in command]
+            self._socket.sendall(b"".join([hiredis.pack_command(one) for one in command]))
+            return [self._answer() for _ in command]
         self._socket.sendall(hiredis.pack_command(command))
+        return self._answer()
+
+    def _answer(self) -> Any:
         while (answer := self._reader.gets()) is False:
             self._reader.feed(self._socket.recv(65_536))
         if isinstance(answer, ResponseError) and str(answer).startswith("NOSCRIPT"):
@@ -135,11 +156,18 @@ class Actor:
 
 @dataclass
 class Schedule:
-    """Chooses who is next: follows `prefix`, then always the first; records what it could do."""
+    """Chooses who is next: follows `prefix`, then always the first; records what it could do.
+
+    The first `fixed` choices are never changed.
+    """
 
     prefix: list[int] = field(default_factory=list)
+    fixed: int = 0
     taken: list[int] = field(default_factory=list)
     width: list[int] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self.taken))
 
     def choose(self, options: int) -> int:
         at = len(self.taken)
@@ -150,9 +178,9 @@ class Schedule:
 
     def next(self) -> Schedule | None:
         """Return the next schedule in depth-first order, None after the last."""
-        for at in reversed(range(len(self.taken))):
+        for at in reversed(range(self.fixed, len(self.taken))):
             if self.taken[at] + 1 < self.width[at]:
-                return Schedule([*self.taken[:at], self.taken[at] + 1])
+                return Schedule([*self.taken[:at], self.taken[at] + 1], self.fixed)
         return None
 
 

@@ -30,7 +30,7 @@ def server(cache_server: EmbeddedServer) -> Iterator[PlainServer]:
 
 @pytest.fixture
 def make(server: PlainServer) -> Iterator[Callable[[], OursCopied]]:
-    wire = Wire(server.port)
+    wire = Wire(server.where)
     yield partial(OursCopied, wire)
     wire.close()
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from supervisor.valkey import EmbeddedServer
-from tests.coherence.checking import MakeSystem, check_drawn, explore, replay, sample
+from tests.coherence.checking import MakeSystem, explore, replay, sample
+from tests.coherence.drawing import Stage, check_drawn
 from tests.coherence.scenarios import BEYOND_PROMISE, LARGE, OURS_SMALL, SMALL, Scenario
 from tests.coherence.stepping import PlainServer
 from tests.coherence.systems import BakoShipped, TheDocument, ours_on_redis, the_twin
@@ -82,7 +83,9 @@ def test_a_write_of_another_chain_that_drops_the_flag_of_all_is_beyond_our_promi
 
 
 def test_drawn_casts_in_drawn_orders_keep_the_law(server: PlainServer) -> None:
-    findings = check_drawn(1_500, seed=20_261_123, server=server)
+    stage = Stage.open(server.where)
+    findings = check_drawn(range(1_500), 20_261_123, stage)
+    stage.close()
 
-    assert findings.violating == 0, (findings.seeds, findings.first)
+    assert findings.violating == 0, (findings.runs, findings.first)
     assert findings.fresh_reads > findings.interleavings

@@ -161,7 +161,7 @@ def server(cache_server: EmbeddedServer) -> Iterator[PlainServer]:
 
 @pytest.fixture
 def wire(server: PlainServer) -> Iterator[Wire]:
-    wire = Wire(server.port)
+    wire = Wire(server.where)
     CopiedMachine.wire, CopiedMachine.copied_reads = wire, 0
     yield wire
     wire.close()
