@@ -16,7 +16,7 @@ from config.settings import Settings
 from domain.errors import BrokerUnavailableError
 from domain.lanes import BrokerState, LaneState
 from tasks.headers import age_seconds
-from tasks.later import waiting_queue
+from tasks.later import waiting_queues
 from tasks.names import Queue
 from tasks.settings import celery_configuration, is_rabbitmq
 
@@ -153,7 +153,7 @@ def _on_rabbitmq(connection: Any) -> BrokerState:
     states = []
     for lane in Queue:
         ready, consumers = _declared(connection, lane.value)
-        delayed, _ = _declared(connection, waiting_queue(lane).name)
+        delayed = sum(_declared(connection, put_off.name)[0] for put_off in waiting_queues(lane))
         states.append(LaneState(lane.value, ready, delayed=delayed, consumers=consumers))
     return BrokerState(states)
 

@@ -2,7 +2,8 @@
 
 On Redis a delay is Celery's own countdown. RabbitMQ's quorum queues know no countdown that does not
 block a worker (a worker cannot take more than it works on); there a delayed message waits in a
-queue of its own until it expires, and the broker then moves it to its lane.
+queue for waiting until it expires, and the broker then moves it to its lane. A queue expires at its
+head only, so that delays of one size have a queue for themselves (docs/decisions/0058).
 """
 
 from __future__ import annotations
@@ -26,11 +27,17 @@ from tasks.settings import is_rabbitmq
 _delay_seconds: ContextVar[float] = ContextVar("delay_seconds", default=0.0)
 
 
-def _waiting_name(queue: Queue) -> str:
-    return f"{queue.value}.later"
+DELAY_STEPS_SECONDS = (1, 2, 4, 8, 16, 32, 64)
+"""The greatest delay that waits in each queue; longer ones wait in the last."""
 
 
-_WAITING_NAMES = frozenset(_waiting_name(queue) for queue in Queue)
+def _waiting_name(queue: Queue, step_seconds: int) -> str:
+    return f"{queue.value}.later.{step_seconds}"
+
+
+_WAITING_NAMES = frozenset(
+    _waiting_name(queue, step) for queue in Queue for step in DELAY_STEPS_SECONDS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ def _routed(queue: Queue, delay_seconds: float) -> dict[str, Any]:
         return {"queue": queue.value}
     if not is_rabbitmq(app.conf.broker_url):
         return {"queue": queue.value, "countdown": delay_seconds}
-    put_off = waiting_queue(queue)
+    put_off = waiting_queue(queue, delay_seconds)
     return {
         "queue": put_off,
         "exchange": "",
@@ -140,9 +147,23 @@ def _wait(properties: dict[str, Any], routing_key: str | None = None, **_: Any) 
         properties["expiration"] = _delay_seconds.get()
 
 
-def waiting_queue(queue: Queue) -> BrokerQueue:
-    """Return RabbitMQ's queue in which messages of a lane wait until they expire."""
-    name = _waiting_name(queue)
+def waiting_queue(queue: Queue, delay_seconds: float) -> BrokerQueue:
+    """Return RabbitMQ's queue in which messages of a lane wait for about so long.
+
+    Between a second and the last step nothing in it delays another message to twice its own delay.
+    """
+    last = DELAY_STEPS_SECONDS[-1]
+    step = next((step for step in DELAY_STEPS_SECONDS if delay_seconds <= step), last)
+    return _waiting_queue(queue, step)
+
+
+def waiting_queues(queue: Queue) -> list[BrokerQueue]:
+    """Return all queues in which messages of a lane wait on RabbitMQ; declared when first used."""
+    return [_waiting_queue(queue, step) for step in DELAY_STEPS_SECONDS]
+
+
+def _waiting_queue(queue: Queue, step_seconds: int) -> BrokerQueue:
+    name = _waiting_name(queue, step_seconds)
     return BrokerQueue(
         name,
         Exchange(""),

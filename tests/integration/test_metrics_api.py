@@ -136,7 +136,7 @@ async def test_lanes_on_redis_count_priorities_and_know_the_oldest(
 
 def _put_off(app: Celery, seconds: float) -> None:
     """Publish an invalidation that waits, as a task does that is tried again later."""
-    queue = waiting_queue(Queue.INVALIDATION)
+    queue = waiting_queue(Queue.INVALIDATION, seconds)
     routed: dict[str, Any] = {"queue": queue, "exchange": "", "routing_key": queue.name}
     with waiting(seconds):
         app.send_task(INVALIDATE, [["0x" + "ab" * 32]], **routed)
@@ -157,12 +157,13 @@ async def test_lanes_on_rabbitmq_tell_what_waits_and_what_waits_for_a_retry(
         async with open_publisher(settings, seconds=5.0) as publisher:
             await publisher.send(WARM_USER, ["nobody", CHAIN_ID], queue=Queue.WARMUP)
             await asyncio.to_thread(_put_off, publisher._app, 60.0)
+            await asyncio.to_thread(_put_off, publisher._app, 30.0)
             state = await lanes.broker_state()
         lanes.close()
 
     assert [lane.ready for lane in nothing.lanes] == [0, 0, 0]
     by_lane = {lane.lane: lane for lane in state.lanes}
-    assert (by_lane["warmup"].ready, by_lane["invalidation"].delayed) == (1, 1)
+    assert (by_lane["warmup"].ready, by_lane["invalidation"].delayed) == (1, 2)
     assert state.memory_used is None
 
 

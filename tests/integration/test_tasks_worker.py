@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +20,7 @@ from devnet.server import DevnetServer
 from domain.errors import CacheUnavailableError, PublishingError
 from domain.values import Address, Fresh, Lane, Stale
 from runtime.assembly import Runtime
-from tasks.names import INVALIDATE, REFRESH_DUE, WARM_PREDICATES, WARM_USER, Queue
+from tasks.names import INVALIDATE, REFILL, REFRESH_DUE, WARM_PREDICATES, WARM_USER, Queue
 from tasks.publisher import CeleryPublisher, open_publisher
 from tests.broker_support import Server
 from tests.cache_support import hung
@@ -186,6 +187,37 @@ async def test_a_warm_up_that_failed_is_tried_again_long_before_nobody_waits_for
         return await fresh(runtime, 0, (vault,)) == {vault}
 
     await eventually(warm, "the vault is warm once the node is back")
+
+
+async def test_what_is_tried_again_soon_does_not_wait_for_what_is_tried_again_late(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    late, soon = "0x" + "ac" * 32, "0x" + "ad" * 32
+    await runtime.cache.invalidate([late, soon], 0)
+    faults = site.nodes[0].devnet.faults
+    faults.add(Fault(FaultKind.SERVER_ERROR))
+    before = len(site.logged("task.tried_again_later"))
+
+    def tries() -> list[object]:
+        return [entry["attempt"] for entry in site.logged("task.tried_again_later")[before:]]
+
+    async def tried_late() -> bool:
+        return tries() == [11]
+
+    async def tried_soon_twice() -> bool:
+        return len(tries()) == 3
+
+    try:
+        # As one that has failed ten times: it waits for 7.5 s at least.
+        await asyncio.to_thread(
+            publisher._app.send_task, REFILL, [[late], 0], queue=Queue.INVALIDATION, retries=10
+        )
+        await eventually(tried_late, "one has been put off for long")
+        await publisher.send(REFILL, [[soon], 0], queue=Queue.INVALIDATION)
+        await eventually(tried_soon_twice, "the other was tried and tried again")
+    finally:
+        faults.clear()
+    assert tries()[:3] == [11, 1, 2]
 
 
 async def test_an_invalidation_is_tried_until_a_cache_that_hangs_takes_it(

@@ -14,7 +14,7 @@ from config.settings import Settings
 from domain.errors import CacheUnavailableError
 from domain.values import Fresh
 from tasks.journal import ACCEPTED
-from tasks.later import waiting_queue
+from tasks.later import waiting_queues
 from tasks.names import Queue
 from tasks.settings import celery_configuration
 from tests.storms.world import CHAIN_ID, Storm
@@ -60,7 +60,7 @@ async def _problems(storm: Storm) -> list[str]:
         found.append(f"{fresh} vaults are served as fresh and wrong")
     leases = sum(left > 0 for left in held.values())
     counts = {"leases": leases, "warm-ups": sum(waiting), "dead letters": len(letters)}
-    counts["messages"] = await asyncio.to_thread(_messages, storm.settings)
+    counts |= await asyncio.to_thread(_messages, storm.settings)
     return [*found, *(f"{count} {what} are left" for what, count in counts.items() if count)]
 
 
@@ -76,28 +76,30 @@ def _right(answer: Any, amount: int) -> bool:
     return [balance.amount for balance in answer.stored.snapshot.balances] == [amount]
 
 
-def _messages(settings: Settings) -> int:
-    """Return how many messages are in the lanes; of the lane of warm-ups and refreshes, too."""
+def _messages(settings: Settings) -> dict[str, int]:
+    """Return how many messages are in each place where the broker may have some."""
     app = Celery("storm-census", set_as_current=False)
     app.config_from_object(celery_configuration(settings))
     names = [queue.value for queue in Queue]
     if settings.celery_broker_url.startswith("amqp"):
-        names += [waiting_queue(queue).name for queue in Queue]
-    count = 0
+        names += [put_off.name for queue in Queue for put_off in waiting_queues(queue)]
+    counts: dict[str, int] = {}
     with app.connection_for_read() as connection:
         for name in names:
             channel: Any = connection.channel()  # what it can do is the transport's
             try:
-                count += channel.queue_declare(name, passive=True).message_count
+                declared = channel.queue_declare(name, passive=True)
             except connection.channel_errors:
-                continue  # no such queue: nothing was ever delayed in this lane
+                continue  # no such queue: nothing was ever delayed for so long in this lane
+            counts[f"messages in {name}"] = declared.message_count
             if channel.connection is not None:
                 channel.close()
         if not settings.celery_broker_url.startswith("amqp"):
             channel = connection.default_channel
-            count += int(channel.client.hlen("unacked")) + int(channel.client.hlen(ACCEPTED))
+            counts["messages in a worker's hands"] = int(channel.client.hlen("unacked"))
+            counts["messages in the journal"] = int(channel.client.hlen(ACCEPTED))
     app.close()
-    return count
+    return counts
 
 
 async def verdict(storm: Storm) -> list[str]:
@@ -119,6 +121,5 @@ async def verdict(storm: Storm) -> list[str]:
         left = await asyncio.to_thread(_messages, storm.settings)
     except (OperationalError, OSError) as error:
         return [*problems, f"the broker does not answer: {error}"]
-    if left:
-        problems.append(f"{left} messages came back when the workers ended")
-    return problems
+    came_back = "came back when the workers ended"
+    return [*problems, *(f"{n} {what} {came_back}" for what, n in left.items() if n)]
