@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 import hiredis
+from redis.asyncio import Redis
 
-from cache.connection import connect
 from cache.copies import TRUSTED_SECONDS, Copies
 from cache.local_copy import CopiedReading, LocalCopy
 from cache.reading import Reading
@@ -24,8 +24,8 @@ from tests.coherence.stepping import Where, open_socket
 from tests.coherence.systems import Ours, bako_invalidate, ours_on_redis
 from tests.coherence.world import VAULT, Content, Invalidation, World, content_of
 
-_NOWHERE = connect("redis://127.0.0.1:1")
-"""A client that opens nothing."""
+_NOWHERE = Redis(port=1, driver_info=None)
+"""A client that opens nothing, and does not look up its own version for each run."""
 
 _PING = hiredis.pack_command(("PING",))
 
