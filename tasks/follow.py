@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 from kombu.exceptions import OperationalError
 
-from domain.errors import CacheUnavailableError
+from domain.errors import CacheUnavailableError, PublishingError
 from domain.values import Address, BlockHeight
 from runtime.following import FollowedChain
 from tasks import operations
@@ -72,11 +72,11 @@ async def _run(parts: Parts, chain: FollowedChain, limits: FollowLimits) -> None
 async def _publish_refills(
     chain_id: int, addresses: Sequence[Address], height: BlockHeight
 ) -> None:
-    """Ask the invalidation lane for the vaults; without a broker they are refilled when read."""
+    """Ask the invalidation lane for the vaults; raises `PublishingError` without a broker."""
     starts = range(0, len(addresses), _REFILL_PREDICATES)
     batches = [list(addresses[at : at + _REFILL_PREDICATES]) for at in starts]
     follows = [Follow(REFILL, (some, chain_id, height), Queue.INVALIDATION) for some in batches]
     try:
         await asyncio.to_thread(publish, follows)
     except OperationalError as error:
-        _log.warning("follow.broker_away", chain_id=chain_id, reason=str(error))
+        raise PublishingError(str(error)) from error

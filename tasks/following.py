@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -25,7 +25,8 @@ from domain.events import invalidated
 from domain.values import Address, BlockHeight, Lane
 from runtime.following import FollowedChain
 from tasks.following_state import Kept, LeaseLostError
-from tasks.owed import with_owed, without_owed
+from tasks.owed import with_owed
+from tasks.refills import Refill, Refills
 from tasks.sweeping import after_page, sweep_page, with_sweep
 from tasks.touched import Changes, older
 
@@ -40,9 +41,6 @@ WAIT_SECONDS = 3.0
 """How long a node may hold a request back until it has the next block: a part of the lease."""
 
 _log = structlog.get_logger("tasks")
-
-Refill = Callable[[Sequence[Address], BlockHeight], Awaitable[None]]
-"""Asks for vaults to be fetched again at a height or later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +64,9 @@ class Follower:
     def __init__(self, chain: FollowedChain, limits: FollowLimits, refill: Refill) -> None:
         self._chain = chain
         self._limits = limits
-        self._refill = refill
         self._changes = Changes(chain)
         self._kept = Kept(chain)
+        self._refills = Refills(self._kept, refill)
         self._at_tip = False
         self._walk: asyncio.Task[None] | None = None
         self._left_by_another = True
@@ -107,6 +105,7 @@ class Follower:
         if self._walk is not None:
             self._walk.cancel()
             await asyncio.gather(self._walk, return_exceptions=True)
+        await self._refills.forget()
         with suppress(LeaseLostError, CacheUnavailableError):
             await self._kept.save(ends=True)
 
@@ -138,6 +137,7 @@ class Follower:
             CacheUnavailableError: Redis does not answer; the cursor has not moved.
             ProviderError: the node gave no blocks; the cursor has not moved.
         """
+        self._refills.meet()
         await self._take_over()
         if self._kept.state.cursor is None or self._kept.state.origin is None:
             await self._resume()
@@ -171,7 +171,7 @@ class Follower:
             # He may not have come to declare them wrong either.
             wrong = await older(self._chain, owed)
             await self._declare_wrong(wrong, height, "the follower, after another one")
-            await self._ask_again(list(owed), height)
+            await self._refills.ask(list(owed), height)
         self._left_by_another = False
 
     async def _resume(self) -> None:
@@ -223,6 +223,7 @@ class Follower:
             tip=news.tip.height,
         )
         tip, origin = await self._chain.reader.start()
+        await self._refills.forget()  # heights that the new chain may not reach for long
         cursor = None if origin is None else tip
         sweep = Sweep(SweepKind.RESTART, tip.height)
         # With a durable height of 0 the database's cursor is replaced at the next step.
@@ -268,7 +269,7 @@ class Follower:
             return with_sweep(moved, Sweep(SweepKind.DEPOSIT, last.height))
 
         await self._kept.save(taken)
-        return await self._ask_again(owed, last.height)
+        return await self._refills.ask(owed, last.height)
 
     async def _go_on_walking(self) -> None:
         """Let a walk go on beside the blocks, and meet how it ended."""
@@ -290,16 +291,10 @@ class Follower:
             by = "the follower, a deposit from L1"
             await self._declare_wrong(swept.wrong, sweep.height, by)
             # Also far from the tip, where the walk may have been overtaken: they are few.
-            await self._ask_again(swept.wrong, sweep.height)
+            await self._refills.ask(swept.wrong, sweep.height)
         await self._kept.save(lambda state: after_page(state, sweep, swept))
         if swept.rest is None:
             self._kept.note("follow.swept", kind=sweep.kind.value, block_height=sweep.height)
-
-    async def _ask_again(self, wrong: Sequence[Address], height: BlockHeight) -> None:
-        if not wrong:
-            return
-        await self._refill(wrong, height)
-        await self._kept.save(lambda state: without_owed(state, wrong, height))
 
     async def _declare_wrong(self, wrong: Sequence[Address], height: BlockHeight, by: str) -> None:
         await self._chain.cache.invalidate(wrong, self._chain.chain_id, height)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +30,9 @@ class Server(Protocol):
 
     @property
     def url(self) -> str: ...
+
+    def away(self) -> AbstractContextManager[None]:
+        """Kill it, and start it again with the same data at the end."""
 
     def restart(self) -> None: ...
 
@@ -55,9 +58,17 @@ class PrivateRedis:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def restart(self) -> None:
+    @contextmanager
+    def away(self) -> Iterator[None]:
         self._kill()
-        self.process = self._spawn()
+        try:
+            yield
+        finally:
+            self.process = self._spawn()
+
+    def restart(self) -> None:
+        with self.away():
+            pass
 
     def stop(self) -> None:
         self._kill()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 from config.settings import Settings
 from devnet.options import BASE_ASSET_ID, DevnetOptions
 from devnet.server import DevnetServer
+from domain.errors import PublishingError
 from domain.networks import Network
 from domain.values import Address, BlockHeight, Fresh, ReadAnswer
 from registry.seed import seed_user
@@ -34,6 +36,8 @@ class Desk:
 
     Attributes:
         refills: what followers asked to have fetched again.
+        broker_is_there: without it whoever asks for a refill is refused.
+        broker_answers: cleared, whoever asks for a refill waits.
     """
 
     runtime: Runtime
@@ -42,6 +46,11 @@ class Desk:
     vaults: tuple[Address, ...]
     followers: list[Follower] = field(default_factory=list)
     refills: list[tuple[tuple[Address, ...], BlockHeight]] = field(default_factory=list)
+    broker_is_there: bool = True
+    broker_answers: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.broker_answers.set()
 
     def follower(self, limits: FollowLimits = LIMITS, *, dies: bool = False) -> Follower:
         """Return one more follower; one who dies does so before he asks for a refill."""
@@ -49,6 +58,9 @@ class Desk:
         async def refill(addresses: Sequence[Address], height: BlockHeight) -> None:
             if dies:
                 raise KilledError
+            await self.broker_answers.wait()
+            if not self.broker_is_there:
+                raise PublishingError("the broker is away")
             self.refills.append((tuple(addresses), height))
 
         self.followers.append(Follower(self.runtime.followed(CHAIN_ID), limits, refill))
@@ -56,6 +68,10 @@ class Desk:
 
     def pay(self, to: Address, amount: int = 1) -> BlockHeight:
         return self.node.chain.transfer(None, to, BASE_ASSET_ID, amount).block_height
+
+    async def owed(self) -> Mapping[Address, BlockHeight]:
+        """Whose refill is noted as owed."""
+        return (await self.runtime.followed(CHAIN_ID).cursors.status(CHAIN_ID)).state.owed
 
     async def warm(self, *addresses: Address) -> None:
         await self.runtime.reader(CHAIN_ID).read_many(addresses)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -59,11 +59,20 @@ class PrivateRabbit:
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
-    def restart(self) -> None:
-        """Kill it as a power cut would, and start it again with the same data."""
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Kill it as a power cut would, and start it again with the same data at the end."""
         self.kill()
-        self.process = self._spawn()
-        self._wait()
+        try:
+            yield
+        finally:
+            self.process = self._spawn()
+            self._wait()
+
+    def restart(self) -> None:
+        """Be away for a moment."""
+        with self.away():
+            pass
 
     def control(self, *arguments: str) -> None:
         """Give it an administrator's order."""
@@ -144,6 +153,9 @@ class HostedRabbit:
     @property
     def url(self) -> str:
         return self.server.url.removesuffix("/") + self._name
+
+    def away(self) -> AbstractContextManager[None]:
+        return self.server.away()
 
     def restart(self) -> None:
         self.server.restart()

@@ -255,7 +255,7 @@ async def test_a_follower_who_was_killed_before_he_asked_for_a_refill_leaves_it_
     await settle(next_one)
 
     assert at.refills == [((vault,), height)]
-    assert (await at.runtime.followed(CHAIN_ID).cursors.status(CHAIN_ID)).state.owed == {}
+    assert await at.owed() == {}
 
 
 async def test_a_deposit_of_l1_is_refilled_also_when_the_blocks_have_overtaken_its_walk(
@@ -378,6 +378,26 @@ async def test_another_chain_that_has_grown_past_the_cursor_is_noticed(
     at.node.chain.produce_blocks(50)
 
     await forgotten(at, follower, at.vaults[0])
+
+
+async def test_refills_that_a_chain_owed_are_forgotten_with_it(
+    at: Desk, follower: Follower
+) -> None:
+    vault, other = at.vaults[:2]
+    await at.warm(vault)
+    at.broker_is_there = False
+    at.pay(vault)
+    await settle(follower)
+    assert list(await at.owed()) == [vault]
+    _begin_anew(at)
+    at.node.chain.produce_blocks(5)
+    await forgotten(at, follower, vault)
+    at.broker_is_there = True
+    height = at.pay(other)
+    await settle(follower)
+
+    # Neither it nor its height, which the new chain will not reach for long.
+    assert at.refills == [((other,), height)]
 
 
 async def test_a_doubt_ends_with_the_first_answer_of_the_right_chain(

@@ -10,12 +10,12 @@ import psutil
 import pytest
 
 from devnet.options import BASE_ASSET_ID
-from domain.values import Address, Fresh
+from domain.values import Address, Fresh, Stale
 from runtime.assembly import Runtime
 from tasks.names import FOLLOW, Queue
 from tasks.publisher import CeleryPublisher, open_publisher
 from tests.broker_support import Server
-from tests.worker_support import Site, eventually, working_site
+from tests.worker_support import SECONDS, Site, eventually, working_site
 
 CHAIN_ID = 0
 
@@ -52,7 +52,7 @@ async def followed(runtime: Runtime, publisher: CeleryPublisher) -> None:
     await eventually(stands, "somebody follows the chain")
 
 
-async def right(runtime: Runtime, vault: Address, amount: int) -> None:
+async def right(runtime: Runtime, vault: Address, amount: int, *, seconds: float = SECONDS) -> None:
     """Wait until the cache holds the amount, fresh, without any reader asking the node."""
 
     async def told() -> bool:
@@ -61,7 +61,7 @@ async def right(runtime: Runtime, vault: Address, amount: int) -> None:
             return False
         return [balance.amount for balance in answer.stored.snapshot.balances] == [amount]
 
-    await eventually(told, f"{amount} fresh in the cache")
+    await eventually(told, f"{amount} fresh in the cache", seconds=seconds)
 
 
 async def test_an_unannounced_deposit_is_in_the_cache_without_anybody_asking(
@@ -94,6 +94,31 @@ async def test_a_follower_whose_process_is_killed_is_replaced_and_no_block_is_mi
 
     await eventually(followed_anew, "another one follows")
     await right(runtime, vault, 6)
+
+
+async def test_deposits_that_are_found_without_a_broker_are_fetched_when_it_is_back(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher, task_broker: Server
+) -> None:
+    vaults = site.user.addresses[2:4]
+    await runtime.reader(CHAIN_ID).read_many(vaults)
+    await followed(runtime, publisher)
+    with task_broker.away():
+        for vault in vaults:
+            site.nodes[CHAIN_ID].chain.transfer(None, vault, BASE_ASSET_ID, 7)
+
+            async def found(vault: Address = vault) -> bool:
+                answer = (await runtime.cache.read(CHAIN_ID, [vault]))[vault]
+                return isinstance(answer, Stale)
+
+            await eventually(found, "declared wrong")
+
+        async def told() -> bool:
+            return bool(site.logged("follow.broker_away"))
+
+        await eventually(told, "the broker took no refill")
+
+    for vault in vaults:
+        await right(runtime, vault, 7, seconds=60)  # the worker must find its broker first
 
 
 async def test_a_follower_does_not_hold_a_place_among_the_tasks(
