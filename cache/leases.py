@@ -45,6 +45,7 @@ class Leases:
         self._commands = commands
         self._keys = keys
         self._lives = lives
+        self._epoch = () if keys.hash_tags else (EPOCH,)
         self._offers = commands.shared(self._ask_for_leases, most=PORTION)
         self._remaining = commands.shared(self._ask_remaining, most=PORTION)
 
@@ -87,9 +88,7 @@ class Leases:
             self._keys.global_flag(address),
             self._keys.last_known(address, chain_id),
         ]
-        if not self._keys.hash_tags:
-            names.append(EPOCH)
-        return names, (
+        return [*names, *self._epoch], (
             token,
             milliseconds(self._lives.lease_seconds),
             self._lives.state_ms,
@@ -99,7 +98,9 @@ class Leases:
     async def extend(self, leases: Sequence[Lease]) -> dict[Address, bool]:
         """Prolong leases that are still ours."""
         life = milliseconds(self._lives.lease_seconds)
-        calls: list[ScriptCall] = [((self._state(lease),), (lease.token, life)) for lease in leases]
+        calls: list[ScriptCall] = [
+            ((self._state(lease), *self._epoch), (lease.token, life)) for lease in leases
+        ]
         answers = await self._commands.run("extend", calls)
         return {lease.address: answer == 1 for lease, answer in zip(leases, answers, strict=True)}
 
@@ -123,9 +124,9 @@ class Leases:
         return dict(zip(unique, left, strict=True))
 
     async def _ask_remaining(self, predicates: Sequence[tuple[ChainId, Address]]) -> list[int]:
-        epoch = () if self._keys.hash_tags else (EPOCH,)
         calls: list[ScriptCall] = [
-            ((self._keys.state(address, chain_id), *epoch), ()) for chain_id, address in predicates
+            ((self._keys.state(address, chain_id), *self._epoch), ())
+            for chain_id, address in predicates
         ]
         return await self._commands.run("remaining", calls)
 

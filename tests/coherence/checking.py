@@ -34,6 +34,7 @@ class Findings:
     fresh_reads: int = 0
     copied_reads: int = 0
     published: int = 0
+    prolonged: int = 0
     first: tuple[list[str], list[str]] | None = None
     runs: list[str] = field(default_factory=list)
 
@@ -43,6 +44,7 @@ class Findings:
         self.fresh_reads += world.fresh_reads
         self.copied_reads += world.copied_reads
         self.published += world.published
+        self.prolonged += world.leases.prolonged
         if world.violations:
             self.violating += 1
             self._name((order, world.violations), [name])
@@ -54,6 +56,7 @@ class Findings:
         self.fresh_reads += other.fresh_reads
         self.copied_reads += other.copied_reads
         self.published += other.published
+        self.prolonged += other.prolonged
         if other.first is not None:
             self._name(other.first, other.runs)
 
@@ -70,11 +73,15 @@ def explore(
     *,
     name: str = "",
     begin: tuple[int, ...] = (),
+    enough: int | None = None,
 ) -> Findings:
-    """Run every schedule of a scenario, or every one that begins with these choices."""
+    """Run every schedule of a scenario, or every one that begins with these choices.
+
+    `enough`: so many violating runs end it.
+    """
     findings = Findings()
     schedule: Schedule | None = Schedule([*begin], len(begin))
-    while schedule is not None:
+    while schedule is not None and findings.violating != enough:
         world, order = perform(scenario, make_system, server, schedule.choose)
         findings.note(world, order, f"{name}:{schedule}")
         schedule = schedule.next()
@@ -147,7 +154,8 @@ def check_progress(system: System, world: World, server: PlainServer | None) -> 
     world.confirm()
     acts = [fetcher(), reader()]
     if isinstance(system, Ours) and system.clock is not None:
-        system.clock.step(60)
+        with world.leases.ending():
+            system.clock.step(60)
     else:
         acts.insert(0, LEASE_ENDS)
     actors = Scenario("afterwards", tuple(acts), heights_must_rise=rising).actors(system, world)

@@ -60,6 +60,22 @@ def invalidates_there(*, tells_height: bool = True) -> tuple[str, Act]:
     return "invalidate there", act
 
 
+def clears_here() -> tuple[str, Act]:
+    """An operator has a vault forgotten, through the process with the copy."""
+
+    async def act(system: System, world: World) -> None:
+        await cast("OursCopied", system).clear_here(world)
+
+    return "clear here", act
+
+
+def clears_there() -> tuple[str, Act]:
+    async def act(system: System, world: World) -> None:
+        await cast("OursCopied", system).clear_there(world)
+
+    return "clear there", act
+
+
 def delivers(times: int = 1) -> tuple[str, Act]:
     """What the server has told arrives, one message at a time."""
     return _times("deliver", times, OursCopied.deliver)
@@ -122,6 +138,18 @@ COPIED_SMALL = (
         "nobody tells any more", (invalidates_there(), TIME_PASSES, asks(), reads(2)), prepare=HELD
     ),
     Scenario(
+        "an own clear",
+        (clears_here(), delivers(2), reads(2)),
+        heights_must_rise=False,
+        prepare=HELD,
+    ),
+    Scenario(
+        "another's clear",
+        (clears_there(), delivers(2), reads(2)),
+        heights_must_rise=False,
+        prepare=HELD,
+    ),
+    Scenario(
         "a flush",
         (FLUSH, invalidates_there(), delivers(2), reads(2)),
         heights_must_rise=False,
@@ -167,6 +195,9 @@ def draw_copied(choose: Callable[[int], int]) -> Scenario:
     if choose(4) == 0:
         acts.append(bako_invalidates())
         losing = True
+    if choose(6) == 0:
+        acts.append((clears_here(), clears_there())[choose(2)])
+        losing = True  # a clear forgets heights, and here it is not known at once
     if chosen is not None:
         acts.append(chosen)
     prepare = (HELD, ASKED, ())[choose(3)]

@@ -21,7 +21,7 @@ from cache.tracking_connection import TrackingConnection
 from domain.values import BlockHeight, Fresh
 from tests.cache_support import MAINNET, ManualClock
 from tests.coherence.stepping import Where, open_socket
-from tests.coherence.systems import Ours, bako_invalidate, ours_on_redis
+from tests.coherence.systems import Ours, bako_invalidate, cleared, ours_on_redis
 from tests.coherence.world import VAULT, Content, Invalidation, World, content_of
 
 _NOWHERE = Redis(port=1, driver_info=None)
@@ -147,13 +147,25 @@ class OursCopied(Ours):
 
     async def invalidate_here(self, world: World, height: BlockHeight | None) -> None:
         started = world.now
-        await self.copying.invalidate([VAULT], MAINNET, height)
+        with world.leases.ending((MAINNET,)):
+            await self.copying.invalidate([VAULT], MAINNET, height)
         world.invalidations.append(Invalidation((MAINNET,), height, started, world.now))
 
     async def invalidate_there(self, world: World, height: BlockHeight | None) -> None:
         started = world.now
-        await self.cache.invalidate([VAULT], MAINNET, height)
+        with world.leases.ending((MAINNET,)):
+            await self.cache.invalidate([VAULT], MAINNET, height)
         self.untold.append(Invalidation((MAINNET,), height, started, world.now))
+
+    async def clear_here(self, world: World) -> None:
+        started = world.now
+        held, _ = await self._looking(self.copying.clear([VAULT], MAINNET), MAINNET)
+        world.invalidations += cleared(held, MAINNET, started, world.now)
+
+    async def clear_there(self, world: World) -> None:
+        started = world.now
+        held, _ = await self._looking(self.cache.clear([VAULT], MAINNET), MAINNET)
+        self.untold += cleared(held, MAINNET, started, world.now)
 
     async def bako_invalidates(self, world: World) -> None:
         started = world.now

@@ -14,7 +14,7 @@ from tests.coherence.checking import Findings, MakeSystem, explore, perform
 from tests.coherence.copy_scenarios import COPIED_SMALL
 from tests.coherence.copying import OursCopied
 from tests.coherence.drawing import Stage, check_drawn
-from tests.coherence.scenarios import LARGE, OURS_SMALL, SMALL, Scenario
+from tests.coherence.scenarios import CLEARED, LARGE, OURS_SMALL, PROLONGED, SMALL, Scenario
 from tests.coherence.stepping import PlainServer, Schedule
 from tests.coherence.systems import ours_on_redis, the_twin
 
@@ -29,9 +29,9 @@ _ON: dict[str, Callable[[Stage], tuple[MakeSystem, PlainServer | None]]] = {
 CASTS: dict[str, Scenario] = {
     f"{scenario.name}@{place}": scenario
     for place, scenarios in (
-        ("redis", (*SMALL, *OURS_SMALL, *LARGE)),
+        ("redis", (*SMALL, *OURS_SMALL, *CLEARED, *PROLONGED, *LARGE)),
         ("copy", COPIED_SMALL),
-        ("twin", SMALL),
+        ("twin", (*SMALL, *CLEARED[:2])),
     )
     for scenario in scenarios
 }

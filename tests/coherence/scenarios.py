@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from domain.values import ChainId
 from tests.cache_support import MAINNET, TESTNET
@@ -13,6 +13,7 @@ from tests.coherence.stepping import Actor, Turn
 from tests.coherence.systems import (
     CHAINS,
     KEYS,
+    Ours,
     System,
     bako_invalidate,
     bako_set,
@@ -91,6 +92,33 @@ def invalidator(
     return f"invalidate {chain_id}", act
 
 
+def slow_fetcher(node: Node | None = None) -> tuple[str, Act]:
+    """Prolongs its lease while the node's answer is on its way."""
+
+    async def act(system: System, world: World) -> None:
+        await cast("Ours", system).fetch_slowly(world, MAINNET, node or Node())
+
+    return "fetch slowly", act
+
+
+def clearer() -> tuple[str, Act]:
+    """An operator has a vault forgotten."""
+
+    async def act(system: System, world: World) -> None:
+        await cast("Ours", system).clear(world, MAINNET)
+
+    return "clear", act
+
+
+def flag_clearer() -> tuple[str, Act]:
+    """An operator drops the flags of a vault."""
+
+    async def act(system: System, world: World) -> None:
+        await cast("Ours", system).clear_invalidation(world, MAINNET)
+
+    return "clear flags", act
+
+
 def bako_fetcher(chain_id: ChainId = MAINNET) -> tuple[str, Act]:
     """Bako's TypeScript fills the cache beside us."""
 
@@ -118,9 +146,10 @@ def bako_invalidator(chain_id: ChainId | None = MAINNET) -> tuple[str, Act]:
 
 
 def fault(name: str, *commands: tuple[Any, ...]) -> tuple[str, Act]:
-    async def act(_system: System, _world: World) -> None:
-        for command in commands:
-            await Turn(command)
+    async def act(_system: System, world: World) -> None:
+        with world.leases.ending():
+            for command in commands:
+                await Turn(command)
 
     return name, act
 
@@ -184,7 +213,43 @@ OURS_SMALL = (
 )
 """What needs a server with state of its own; every schedule is run in the test suite."""
 
+PROLONGED = (
+    Scenario("a lease is prolonged", (slow_fetcher(), fetcher(), LEASE_ENDS)),
+    Scenario("a lost lease is prolonged", (slow_fetcher(), invalidator(), fetcher())),
+    Scenario(
+        "a lease of another history is prolonged",
+        (slow_fetcher(), FAILOVER, invalidator()),
+        heights_must_rise=False,
+    ),
+)
+"""Every schedule is run in the test suite; nobody reads: leases are looked at."""
+
+CLEARED = (
+    Scenario("a clear", (fetcher(LAGGING), invalidator(), clearer(), reader())),
+    Scenario("a clear beside a fetch", (clearer(), fetcher(), reader()), prepare=(fetcher(),)),
+    Scenario(
+        "flags are cleared",
+        (bako_invalidator(), fetcher(), flag_clearer(), reader()),
+        heights_must_rise=False,
+    ),
+    Scenario(
+        "the flag of all chains is cleared for one",
+        (bako_invalidator(None), fetcher(chain_id=TESTNET), flag_clearer(), reader(TESTNET)),
+        heights_must_rise=False,
+    ),
+)
+"""What operators do; every schedule is run in the test suite."""
+
 LARGE = (
+    Scenario(
+        "our own flags are cleared",
+        (fetcher(), invalidator(tells_height=False), flag_clearer(), reader()),
+    ),
+    Scenario(
+        "a foreign value under a flag is cleared",
+        (bako_fetcher(), bako_invalidator(), flag_clearer(), reader()),
+        heights_must_rise=False,
+    ),
     Scenario(
         "all chains", (fetcher(), fetcher(chain_id=TESTNET), invalidator(None), reader(TESTNET))
     ),
@@ -227,7 +292,7 @@ def _milliseconds() -> int:
 
 @dataclass
 class Casting:
-    """Draws a scenario of up to five actors from a source of chance."""
+    """Draws a scenario of up to seven actors from a source of chance."""
 
     with_faults: bool
     choose: Callable[[int], int]
@@ -237,6 +302,9 @@ class Casting:
         loses = self._faults() if self.with_faults else False
         node = Node() if loses else self._node()
         self.acts += [fetcher(node, times=1 + self.choose(2)) for _ in range(1 + self.choose(2))]
+        rare = (None, None, None, slow_fetcher(node), clearer(), flag_clearer())[self.choose(6)]
+        if rare is not None:
+            self.acts.append(rare)
         chain = (MAINNET, MAINNET, None)[self.choose(3)]
         self.acts.append(
             invalidator(chain, tells_height=self.choose(2) == 0, times=1 + self.choose(2))

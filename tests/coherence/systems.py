@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, cast
 
 from redis.asyncio import Redis
@@ -52,21 +53,94 @@ class Ours:
         return content_of(answer.stored.snapshot.balances)
 
     async def fetch(self, world: World, chain_id: ChainId, node: Node) -> None:
+        lease = await self._lease(world, chain_id)
+        if lease is not None:
+            await Turn()
+            await self._publish(world, lease, node, _answer(world, lease, node))
+
+    async def fetch_slowly(self, world: World, chain_id: ChainId, node: Node) -> None:
+        """Fill the cache from a node whose answer takes long: the lease is prolonged."""
+        lease = await self._lease(world, chain_id)
+        if lease is not None:
+            answer = _answer(world, lease, node)
+            if (await self.cache.extend([lease]))[VAULT]:
+                world.leases.prolong(chain_id, lease.token)
+            await self._publish(world, lease, node, answer)
+
+    async def _lease(self, world: World, chain_id: ChainId) -> Lease | None:
         lease = (await self.cache.acquire(chain_id, [VAULT]))[VAULT]
         if not isinstance(lease, Lease):
-            return
-        await Turn()
-        height = world.tip - node.lag
-        number = world.fetch(node, lease.required_height)
-        if number is None:
-            await self.cache.release([lease])
-            return
-        snapshot = world.snapshot(number, height, node, chain_id)
-        outcomes = await self.cache.publish([(lease, snapshot)])
-        world.published += outcomes[VAULT] is PublishOutcome.PUBLISHED
+            return None
+        world.leases.give(chain_id, lease.token)
+        return lease
+
+    async def _publish(
+        self, world: World, lease: Lease, node: Node, answer: tuple[int, BlockHeight] | None
+    ) -> None:
+        try:
+            if answer is None:
+                await self.cache.release([lease])
+                return
+            snapshot = world.snapshot(*answer, node, lease.chain_id)
+            outcomes = await self.cache.publish([(lease, snapshot)])
+            world.published += outcomes[VAULT] is PublishOutcome.PUBLISHED
+        finally:  # also for one who dies: the command was sent
+            world.leases.give_back(lease.chain_id, lease.token)
+
+    async def clear(self, world: World, chain_id: ChainId) -> None:
+        """Forget what is stored, and let the world know what that was."""
+        started = world.now
+        held, _ = await self._looking(self.cache.clear([VAULT], chain_id), chain_id)
+        world.forget_heights(chain_id)
+        world.invalidations += cleared(held, chain_id, started, world.now)
+
+    async def clear_invalidation(self, world: World, chain_id: ChainId) -> None:
+        """Drop the flags. What stood under one must never be fresh again."""
+        started = world.now
+        with world.leases.ending():
+            held, flagged = await self._looking(
+                self.cache.clear_invalidation([VAULT], chain_id), chain_id
+            )
+        if flagged:
+            world.invalidations += cleared(held, chain_id, started, world.now)
+
+    async def _looking(
+        self, change: Coroutine[Any, Any, Any], chain_id: ChainId
+    ) -> tuple[Content | None, bool]:
+        """Do it, and tell what it has found: the value, and whether a flag stood."""
+        look = (
+            ("GET", KEYS.value(VAULT, chain_id)),
+            ("EXISTS", KEYS.chain_flag(VAULT, chain_id), KEYS.global_flag(VAULT)),
+        )
+        raw, flags, answer = await Turn((*look, change.send(None)))
+        await _rest(change, answer)
+        return _content(raw), flags > 0
 
     async def invalidate(self, chain_id: ChainId | None, height: BlockHeight | None) -> None:
         await self.cache.invalidate([VAULT], chain_id, height)
+
+
+def _answer(world: World, lease: Lease, node: Node) -> tuple[int, BlockHeight] | None:
+    """Let the node answer: the number of the fetch and the height; None when it refuses."""
+    height = world.tip - node.lag
+    number = world.fetch(node, lease.required_height)
+    return None if number is None else (number, height)
+
+
+async def _rest(change: Coroutine[Any, Any, Any], answer: Any) -> None:
+    """Let a change that was begun go on to its end."""
+    with contextlib.suppress(StopIteration):
+        while True:
+            answer = await Turn(change.send(answer))
+
+
+def cleared(
+    held: Content | None, chain_id: ChainId, started: int, finished: int
+) -> list[Invalidation]:
+    """Return what a clear means for what it has found."""
+    if held is None:
+        return []
+    return [Invalidation((chain_id,), None, started, finished, only=held.fetch)]
 
 
 _CLOCK = ServerClock()
@@ -105,10 +179,37 @@ class _SteppedTwin(MemoryBalanceCache):
         await Turn()
         await super().invalidate(*given)
 
+    async def extend(self, *given: Any) -> Any:
+        await Turn()
+        return await super().extend(*given)
+
+    async def clear(self, *given: Any) -> int:
+        await Turn()
+        return await super().clear(*given)
+
+    async def clear_invalidation(self, *given: Any) -> None:
+        await Turn()
+        await super().clear_invalidation(*given)
+
+
+class OursInMemory(Ours):
+    """The twin, which has no flags and no commands that could be looked over."""
+
+    async def _looking(
+        self, change: Coroutine[Any, Any, Any], chain_id: ChainId
+    ) -> tuple[Content | None, bool]:
+        change.send(None)
+        await Turn()
+        answer = (await MemoryBalanceCache.read(cast("Any", self.cache), chain_id, [VAULT]))[VAULT]
+        await _rest(change, None)
+        if not isinstance(answer, Fresh):
+            return None, False
+        return content_of(answer.stored.snapshot.balances), False
+
 
 def the_twin() -> Ours:
     clock = ManualClock()
-    return Ours(_SteppedTwin(clock, chain_ids=CHAINS, fresh_seconds=3_600), clock)
+    return OursInMemory(_SteppedTwin(clock, chain_ids=CHAINS, fresh_seconds=3_600), clock)
 
 
 class TheDocument:
@@ -204,6 +305,7 @@ async def invalidate_noted(
 ) -> None:
     """Invalidate, and note when it returned."""
     started = world.now
-    await system.invalidate(chain_id, height)
     chains = CHAINS if chain_id is None else (chain_id,)
+    with world.leases.ending(chains):
+        await system.invalidate(chain_id, height)
     world.invalidations.append(Invalidation(chains, height, started, world.now))

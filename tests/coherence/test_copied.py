@@ -74,6 +74,8 @@ def _learn_only_fresh(copy: LocalCopy, chain_id: int, answers: Any) -> None:
 RULES: dict[str, tuple[type, str, Any, str]] = {
     "what changed is dropped": (Copies, "_drop", _nothing, "told in time"),
     "an own change is not waited for": (LocalCopy, "forget", _nothing, "an own invalidation"),
+    "an own clear is not waited for": (LocalCopy, "forget", _nothing, "an own clear"),
+    "what others cleared is dropped": (Copies, "_drop", _nothing, "another's clear"),
     "an own change spoils an answer under way": (
         LocalCopy,
         "forget",

@@ -9,7 +9,15 @@ import pytest
 from supervisor.valkey import EmbeddedServer
 from tests.coherence.checking import MakeSystem, explore, replay, sample
 from tests.coherence.drawing import Stage, check_drawn
-from tests.coherence.scenarios import BEYOND_PROMISE, LARGE, OURS_SMALL, SMALL, Scenario
+from tests.coherence.scenarios import (
+    BEYOND_PROMISE,
+    CLEARED,
+    LARGE,
+    OURS_SMALL,
+    PROLONGED,
+    SMALL,
+    Scenario,
+)
 from tests.coherence.stepping import PlainServer
 from tests.coherence.systems import BakoShipped, TheDocument, ours_on_redis, the_twin
 
@@ -23,7 +31,7 @@ def server(cache_server: EmbeddedServer) -> Iterator[PlainServer]:
     server.close()
 
 
-@pytest.mark.parametrize("scenario", [*SMALL, *OURS_SMALL], ids=lambda one: one.name)
+@pytest.mark.parametrize("scenario", [*SMALL, *OURS_SMALL, *CLEARED], ids=lambda one: one.name)
 def test_the_law_holds_in_every_interleaving(scenario: Scenario, server: PlainServer) -> None:
     findings = explore(scenario, ours_on_redis, server)
 
@@ -32,7 +40,17 @@ def test_the_law_holds_in_every_interleaving(scenario: Scenario, server: PlainSe
     assert findings.fresh_reads > findings.interleavings, "some reads must have seen a value"
 
 
-@pytest.mark.parametrize("scenario", SMALL, ids=_NAME)
+@pytest.mark.parametrize("scenario", PROLONGED, ids=lambda one: one.name)
+def test_a_lease_has_one_holder_in_every_interleaving(
+    scenario: Scenario, server: PlainServer
+) -> None:
+    findings = explore(scenario, ours_on_redis, server)
+
+    assert findings.violating == 0, findings.first
+    assert findings.prolonged > 0, "none was prolonged: nothing was shown"
+
+
+@pytest.mark.parametrize("scenario", [*SMALL, *CLEARED[:2]], ids=lambda one: one.name)
 def test_the_law_holds_on_the_twin(scenario: Scenario) -> None:
     findings = explore(scenario, the_twin, None)
 

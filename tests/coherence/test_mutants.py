@@ -9,11 +9,11 @@ import pytest
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import MAINNET
 from tests.coherence.checking import explore, replay
-from tests.coherence.scenarios import OURS_SMALL, SMALL
+from tests.coherence.scenarios import CLEARED, OURS_SMALL, PROLONGED, SMALL
 from tests.coherence.stepping import PlainServer, break_script
 from tests.coherence.systems import ours_on_redis
 
-SCENARIOS = {scenario.name: scenario for scenario in (*SMALL, *OURS_SMALL)}
+SCENARIOS = {scenario.name: scenario for scenario in (*SMALL, *OURS_SMALL, *CLEARED, *PROLONGED)}
 
 GUARDS = {
     "the minimum height is compared": (
@@ -41,6 +41,43 @@ GUARDS = {
         "one fetch",
     ),
     "the lease is dropped": (("invalidate", "drop_lease(state) > 0", "false"), "flags end"),
+    "a held lease is not given away": (
+        ("acquire", "number(deadline) > now", "false"),
+        "a lost lease is prolonged",
+    ),
+    "a lease is prolonged": (
+        ("extend", "digits(now_ms() + tonumber(ARGV[2]))", "'1'"),
+        "a lease is prolonged",
+    ),
+    "only its holder prolongs a lease": (
+        ("extend", "token ~= ARGV[1]", "not token"),
+        "a lease is prolonged",
+    ),
+    "a lease that was dropped is not prolonged": (
+        ("extend", "token ~= ARGV[1]", "false"),
+        "a lost lease is prolonged",
+    ),
+    "the history is compared when a lease is prolonged": (
+        ("extend", "lease_epoch ~= history(KEYS[2])", "false"),
+        "a lease of another history is prolonged",
+    ),
+    "a clear takes the value": (
+        ("clear", "redis.call('DEL', KEYS[2], KEYS[3])", "redis.call('DEL', KEYS[3])"),
+        "a clear beside a fetch",
+    ),
+    "a clear keeps the minimum height": (("clear", "'upper'", "'upper', 'minimum'"), "a clear"),
+    "with its flag a value goes": (
+        ("clear_flags", "redis.call('DEL', value)", ""),
+        "flags are cleared",
+    ),
+    "with its flag a lease goes": (
+        ("clear_flags", "drop_lease(state) > 0", "false"),
+        "flags are cleared",
+    ),
+    "the flag of all chains is taken apart": (
+        ("clear_flags", "for i = 2 + 3 * chains, #KEYS do", "for i = 1, 0 do"),
+        "the flag of all chains is cleared for one",
+    ),
 }
 
 
@@ -58,7 +95,7 @@ def test_without_its_guard_the_law_is_broken(
     (name, old, new), scenario = GUARDS[guard]
     break_script(server, monkeypatch, name, old, new)
 
-    findings = explore(SCENARIOS[scenario], ours_on_redis, server)
+    findings = explore(SCENARIOS[scenario], ours_on_redis, server, enough=1)
 
     assert findings.violating > 0
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from domain.values import Balance, BlockHeight, ChainId, Snapshot
 from tests.cache_support import URL, address, asset
+from tests.coherence.ledger import Ledger
 
 VAULT = address(0xFA17)
 
@@ -24,13 +25,19 @@ class Content:
 
 @dataclass(frozen=True)
 class Invalidation:
-    """A returned invalidation. `ours`: through our cache, not by a foreign writer."""
+    """A returned invalidation, or a clear.
+
+    Attributes:
+        ours: through our cache, not by a foreign writer.
+        only: a clear took away this fetch; of others it says nothing.
+    """
 
     chain_ids: tuple[ChainId, ...]
     height: BlockHeight | None
     started: int
     finished: int
     ours: bool = True
+    only: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class World:
     published: int = 0
     highest_read: dict[ChainId, tuple[int, BlockHeight]] = field(default_factory=dict)
     heights_must_rise: bool = True
+    leases: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leases = Ledger(self.violations)
 
     def tick(self) -> None:
         self.now += 1
@@ -93,6 +104,10 @@ class World:
         lower, upper = height - node.slack, height + node.slack
         return Snapshot(VAULT, chain_id, balances, lower, upper, URL)
 
+    def forget_heights(self, chain_id: ChainId) -> None:
+        """A clear forgets how high the chain was."""
+        self.highest_read.pop(chain_id, None)
+
     def check_fresh(self, content: Content, chain_id: ChainId, read_started: int) -> None:
         """Check a fresh answer against the law."""
         self.fresh_reads += 1
@@ -111,7 +126,10 @@ class World:
             return
         if not invalidation.ours and content.fetch in self.foreign_fetches:
             return  # a foreign writer's own race is not ours to win
-        if invalidation.height is not None and content.height < invalidation.height:
+        if invalidation.only is not None:
+            if content.fetch == invalidation.only:
+                self.violations.append(f"fresh though cleared at step {invalidation.finished}")
+        elif invalidation.height is not None and content.height < invalidation.height:
             self.violations.append(
                 f"fresh at height {content.height}, invalidated at {invalidation.height}"
             )
