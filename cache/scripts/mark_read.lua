@@ -11,10 +11,14 @@
 -- One script, because the time of the read is this server's, and because a newcomer's due time
 -- must not overwrite the one of a publish in between.
 --
+-- A server that evicts the hot set alone leaves names in the other keys that no rule would ever
+-- drop: with nobody in it, the others begin anew too.
+--
 -- The keys do not end together: what is known of changes is kept anew after each run. Whoever was
 -- not in the hot set begins with nothing all the same.
 
 for i, wanted in ipairs({'zset', 'zset', 'hash', 'hash'}) do expect_type(KEYS[i], wanted) end
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4]) end
 local now = now_ms()
 local memory, total = tonumber(ARGV[3]), tonumber(ARGV[4])
 for i = 1, total do

@@ -537,6 +537,20 @@ async def test_the_cold_leave_both_sets(client: Redis) -> None:
     assert await client.zcard(f"bc:due:{MAINNET}") == 1
 
 
+async def test_whoever_nobody_reads_any_more_leaves_also_when_the_reads_alone_were_evicted(
+    client: Redis,
+) -> None:
+    cache = redis_cache(client, hot_life_seconds=60)
+    await cache.mark_read(MAINNET, [ALICE, address(2)])
+    await client.hset(f"bc:watched:{MAINNET}", ALICE, "1.0:60")
+    await client.delete(f"bc:hot:{MAINNET}")
+    await cache.mark_read(MAINNET, [address(2)])
+
+    assert await cache.due(MAINNET, 5) == [address(2)]
+    assert await client.hkeys(f"bc:reads:{MAINNET}") == [address(2).encode()]
+    assert not await client.exists(f"bc:watched:{MAINNET}")
+
+
 async def test_statistics_count_no_flags_and_book_nothing_on_chain_zero(
     harness: Harness, client: Redis
 ) -> None:
