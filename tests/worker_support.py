@@ -55,12 +55,23 @@ class Site:
         ready = self.log().count("worker.ready") + 1
         assert wait_until(lambda: self.log().count("worker.ready") >= ready, seconds=30)
 
+    def restart_worker(self, **changes: str) -> None:
+        """End the worker and start one with some variables changed."""
+        if self.worker is not None:
+            stop(self.worker)
+        self.environment |= changes
+        self.start_worker()
+
     def log(self) -> str:
         return self.log_path.read_text()
 
     def logged(self, event: str) -> list[dict[str, object]]:
         lines = [line for line in self.log().splitlines() if line.startswith("{")]
         return [entry for entry in map(json.loads, lines) if entry.get("event") == event]
+
+    def fetches(self, chain_id: int) -> int:
+        """How often balances were asked for; who a node is, each process asks now and then."""
+        return int(self.nodes[chain_id].devnet.log.counts()["byOperation"].get("Balances", 0))
 
     def requests(self, chain_id: int) -> int:
         return int(self.nodes[chain_id].devnet.log.counts()["graphql"])

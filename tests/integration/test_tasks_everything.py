@@ -1,4 +1,4 @@
-"""Orders for all predicates, prices by beat, and the statistics of it all, on a real worker."""
+"""Orders for all predicates, prices by beat, and the statistics of it all; on each broker."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from redis.asyncio import Redis
 from domain.values import Address, Fresh, Lane, Missing, Stale
 from runtime.assembly import Runtime
 from supervisor.processes import spawn, stop
-from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 from tasks.names import CLEAR_ALL, INVALIDATE_ALL, Queue
 from tasks.publisher import CeleryPublisher, open_publisher
 from tests.api_support import ETH, KEY, started
+from tests.broker_support import Server
 from tests.worker_support import CHAIN_IDS, Site, eventually, fresh, working_site
 
 FILLING = 15_000
@@ -33,12 +33,13 @@ def price_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, price_file: Path) -> Iterator[Site]:
-    broker = EmbeddedServer.start(policy=BROKER_POLICY)
+def site(
+    tmp_path_factory: pytest.TempPathFactory, price_file: Path, task_broker: Server
+) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("everything")
     with working_site(
         directory,
-        broker.url(),
+        task_broker.url,
         PRICE_SOURCE=str(price_file),
         PRICE_REFRESH_SECONDS="0.5",
         # Nothing but prices is to come from beat.
@@ -46,7 +47,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, price_file: Path) -> Iterator
         FOLLOW_ENABLED="false",
     ) as site:
         yield site
-    broker.stop()
 
 
 @pytest.fixture

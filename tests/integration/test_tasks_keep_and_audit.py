@@ -1,4 +1,4 @@
-"""The auditor and the keeper as tasks, on a real worker."""
+"""The auditor and the keeper as tasks, on a real worker and each broker."""
 
 from __future__ import annotations
 
@@ -13,24 +13,22 @@ from devnet.options import BASE_ASSET_ID
 from domain.ports import Source
 from domain.values import Fresh, Stale, StaleReason
 from runtime.assembly import Runtime
-from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 from tasks.names import AUDIT, KEEP, PRUNE, Queue
 from tasks.publisher import open_publisher
+from tests.broker_support import Server
 from tests.worker_support import Site, eventually, working_site
 
 CHAIN = 9889
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    broker = EmbeddedServer.start(policy=BROKER_POLICY)
+def site(tmp_path_factory: pytest.TempPathFactory, task_broker: Server) -> Iterator[Site]:
     times = {"AUDIT_GRACE_SECONDS": "0.5", "HISTORY_DAYS": "0"}
-    with working_site(tmp_path_factory.mktemp("audit"), broker.url(), **times) as site:
+    with working_site(tmp_path_factory.mktemp("audit"), task_broker.url, **times) as site:
         chain = site.nodes[CHAIN].chain
         chain.produce_blocks(3)
         chain.set_balances(AccountBalance(v, BASE_ASSET_ID, 7) for v in site.user.addresses)
         yield site
-    broker.stop()
 
 
 @pytest.fixture

@@ -1,132 +1,101 @@
-"""What the switches turn off: each task says so, and asks no node."""
+"""What the switches turn off, on a real worker and each broker: it says so, and asks no node."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import structlog
 
-from config.settings import current_settings
-from devnet.options import DevnetOptions
-from devnet.server import DevnetServer
-from domain.values import Fresh, Lane, ReadAnswer, Stale
-from registry.seed import SeededUser, seed_user
-from registry.store import Registry
+from domain.values import Fresh, Lane, Stale
 from runtime.assembly import Runtime
-from supervisor.valkey import EmbeddedServer
-from tasks import invalidation, refresh, warm_up
-from tasks.loop import process_loop
+from tasks.names import INVALIDATE, REFILL, REFRESH_DUE, WARM_PREDICATES, WARM_USER, Queue
+from tasks.publisher import CeleryPublisher, open_publisher
+from tests.broker_support import Server
+from tests.worker_support import Site, eventually, working_site
 
-ADDRESS = "0x" + "7" * 64
+SWITCHES = ("WARMUP_ENABLED", "ENABLE_BALANCE_CACHE")
 
-Place = Callable[..., None]
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, task_broker: Server) -> Iterator[Site]:
+    first = {"WARMUP_ENABLED": "false", "ENABLE_BALANCE_CACHE": "true"}
+    with working_site(tmp_path_factory.mktemp("switched-off"), task_broker.url, **first) as site:
+        yield site
 
 
 @pytest.fixture
-def node() -> Iterator[DevnetServer]:
-    with DevnetServer(DevnetOptions(port=0, chain_id=0, block_seconds=0)) as server:
-        yield server
+async def runtime(site: Site) -> AsyncIterator[Runtime]:
+    """What readers work with: with the cache switched on."""
+    runtime = await Runtime.open(site.settings)
+    yield runtime
+    await runtime.close()
 
 
 @pytest.fixture
-def place(
-    node: DevnetServer,
-    cache_server: EmbeddedServer,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Place]:
-    """Sets this process's settings, as a worker process has them."""
-    database = tmp_path_factory.mktemp("registry") / "registry.sqlite3"
-    network = [{"chainId": 0, "name": "testnet", "urls": [node.url]}]
-
-    def set_up(**switches: str) -> None:
-        process_loop.close()
-        monkeypatch.setenv("REDIS_URL", cache_server.url(5))
-        monkeypatch.setenv("DATABASE_URL", f"sqlite:///{database}")
-        monkeypatch.setenv("FUEL_NETWORKS", json.dumps(network))
-        for name, value in switches.items():
-            monkeypatch.setenv(name, value)
-        current_settings.cache_clear()
-
-    yield set_up
-    process_loop.close()
-    current_settings.cache_clear()
+async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
+    async with open_publisher(site.settings, seconds=5.0) as publisher:
+        yield publisher
 
 
-def seeded() -> SeededUser:
-    async def seed() -> SeededUser:
-        settings = current_settings()
-        registry = Registry.open(settings.database_url)
-        await registry.create_schema()
-        await registry.close()
-        return await seed_user(settings.database_url, settings.fuel_networks[0], predicates=1)
-
-    return asyncio.run(seed())
+def switch(site: Site, off: str | None) -> int:
+    """Let the worker have that switched off and nothing else; return how much was logged so far."""
+    wanted = {name: "false" if name == off else "true" for name in SWITCHES}
+    if any(site.environment[name] != value for name, value in wanted.items()):
+        site.restart_worker(**wanted)
+    return len(site.logged("task.switched_off"))
 
 
-def stored(*, fill: bool = False) -> ReadAnswer:
-    """What the cache holds of the vault; filled first, if asked for."""
+async def said(site: Site, since: int, count: int) -> list[tuple[str, str]]:
+    """Wait for so many lines and return which task each is of, and by what it is switched off."""
 
-    async def read() -> ReadAnswer:
-        runtime = await Runtime.open(current_settings())
-        try:
-            if fill:
-                await runtime.reader(0).refill([ADDRESS], lane=Lane.READ)
-            return (await runtime.cache.read(0, [ADDRESS]))[ADDRESS]
-        finally:
-            await runtime.close()
+    async def all_said() -> bool:
+        return len(site.logged("task.switched_off")) >= since + count
 
-    return asyncio.run(read())
+    await eventually(all_said, f"{count} tasks say that they are switched off")
+    lines = site.logged("task.switched_off")[since:]
+    return sorted((str(line["task"]), str(line["by"])) for line in lines)
 
 
-def fetches(node: DevnetServer) -> int:
-    return sum("balances" in str(record.as_json()) for record in node.devnet.log.records())
-
-
-@pytest.mark.parametrize("switch", ["ENABLE_BALANCE_CACHE", "WARMUP_ENABLED"])
-def test_a_login_warms_nothing_when_it_is_switched_off(
-    place: Place, node: DevnetServer, switch: str
+@pytest.mark.parametrize("off", SWITCHES)
+async def test_a_login_warms_nothing_when_it_is_switched_off(
+    site: Site, publisher: CeleryPublisher, off: str
 ) -> None:
-    place(**{switch: "false"})
-    user = seeded()
-    with structlog.testing.capture_logs() as logs:
-        warm_up.warm_user(user.user_id, 0)
-        warm_up.warm_predicates(list(user.addresses), 0)
+    since, fetched = switch(site, off), site.fetches(0)
+    await publisher.send(WARM_USER, [site.user.user_id, 0], queue=Queue.WARMUP)
+    await publisher.send(WARM_PREDICATES, [list(site.user.addresses), 0], queue=Queue.WARMUP)
 
-    said = [entry["by"] for entry in logs if entry["event"] == "task.switched_off"]
-    assert said == [f"{switch}=false"] * 2
-    assert fetches(node) == 0
+    by = f"{off}=false"
+    assert await said(site, since, 2) == [(WARM_PREDICATES, by), (WARM_USER, by)]
+    assert site.fetches(0) == fetched
 
 
-def test_nothing_is_refreshed_or_refilled_when_the_cache_is_switched_off(
-    place: Place, node: DevnetServer
+async def test_nothing_is_refreshed_or_refilled_when_the_cache_is_switched_off(
+    site: Site, publisher: CeleryPublisher
 ) -> None:
-    place(ENABLE_BALANCE_CACHE="false")
-    with structlog.testing.capture_logs() as logs:
-        refresh.refresh_due(0)
-        invalidation.refill([ADDRESS], 0, 5)
+    since, fetched = switch(site, "ENABLE_BALANCE_CACHE"), site.fetches(0)
+    await publisher.send(REFRESH_DUE, [0], queue=Queue.REFRESH)
+    await publisher.send(REFILL, [list(site.user.addresses), 0, 5], queue=Queue.INVALIDATION)
 
-    assert [e["task"] for e in logs if e["event"] == "task.switched_off"] == [
-        "balances.refresh_due",
-        "balances.refill",
-    ]
-    assert fetches(node) == 0
+    by = "ENABLE_BALANCE_CACHE=false"
+    assert await said(site, since, 2) == [(REFILL, by), (REFRESH_DUE, by)]
+    assert site.fetches(0) == fetched
 
 
-def test_switching_the_cache_on_again_never_serves_what_was_invalidated_meanwhile(
-    place: Place, node: DevnetServer
+async def test_switching_the_cache_on_again_never_serves_what_was_invalidated_meanwhile(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
 ) -> None:
-    place()
-    assert isinstance(stored(fill=True), Fresh)
-    fetched = fetches(node)
-    place(ENABLE_BALANCE_CACHE="false")
-    with structlog.testing.capture_logs() as logs:
-        invalidation.invalidate([ADDRESS], 0, 5, None)
-    place(ENABLE_BALANCE_CACHE="true")
+    vault = site.user.addresses[0]
+    since = switch(site, "ENABLE_BALANCE_CACHE")
+    await runtime.reader(0).refill([vault], lane=Lane.READ)
+    assert isinstance((await runtime.cache.read(0, [vault]))[vault], Fresh)
+    fetched = site.fetches(0)
+    height = site.nodes[0].chain.produce_blocks(1)
+    await publisher.send(INVALIDATE, [[vault], 0, height], queue=Queue.INVALIDATION)
+    assert await said(site, since, 1) == [(INVALIDATE, "ENABLE_BALANCE_CACHE=false")]
+    switch(site, None)
 
-    assert "task.switched_off" in [entry["event"] for entry in logs]
-    assert fetches(node) == fetched
-    assert isinstance(stored(), Stale)
+    assert isinstance((await runtime.cache.read(0, [vault]))[vault], Stale)
+    assert site.fetches(0) == fetched
+    served = (await runtime.reader(0).read_many([vault]))[vault]
+    assert isinstance(served.answer, Fresh)
+    assert served.answer.stored.snapshot.height >= height

@@ -355,19 +355,13 @@ async def test_warm_ups_whose_message_was_lost_are_announced_again_by_beats_next
     await eventually(all_warm, "all vaults warm")
 
 
-def fetches(site: Site) -> int:
-    """How often balances were asked for; who a node is, each process asks now and then."""
-    by_operation = site.nodes[0].devnet.log.counts()["byOperation"]
-    return int(by_operation.get("Balances", 0))
-
-
 async def test_many_invalidations_of_one_vault_in_a_burst_cost_few_node_requests(
     site: Site, runtime: Runtime, publisher: CeleryPublisher
 ) -> None:
     (address,) = site.user.addresses[7:8]
     await runtime.reader(0).read_many([address])
     height = site.nodes[0].chain.produce_blocks(1)
-    handed_over, before = len(site.logged("invalidation.done")), fetches(site)
+    handed_over, before = len(site.logged("invalidation.done")), site.fetches(0)
     # All of them are in the lane before the first is worked on: that is what a burst is.
     assert site.worker is not None
     worker = psutil.Process(site.worker.pid)
@@ -381,7 +375,7 @@ async def test_many_invalidations_of_one_vault_in_a_burst_cost_few_node_requests
         return all_done and await fresh(runtime, 0, (address,)) == {address}
 
     await eventually(settled, "the burst is over and the vault is fresh")
-    assert fetches(site) - before <= 10
+    assert site.fetches(0) - before <= 10
 
 
 async def test_an_invalidation_survives_the_kill_of_its_whole_worker(
