@@ -2,43 +2,93 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
-_TIME = ("EVAL", "return redis.call('TIME')", 0)
-"""A command without a key has no slot; a script without one may run anywhere."""
+from cache.keys import EPOCH
+from cache.rest import NodeRests
+
+_TIME = "return redis.call('TIME')"
+"""A command without a key has no slot; a script goes where its key would be."""
+
+_WITHOUT_KEY = ("INFO", "DBSIZE")
 
 
-async def send_batch(client: RedisCluster, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Send commands, one round trip to each node concerned, and return the answers in order."""
+async def send_batch(
+    client: RedisCluster, commands: Sequence[tuple[Any, ...]], rests: NodeRests
+) -> list[Any]:
+    """Send commands, one round trip to each node concerned, and return the answers in order.
+
+    A node that is silent rests: a batch that concerns it fails at once, others do not.
+    """
     if commands[0][0] == "SCAN":
         return [await _scan(client, command) for command in commands]
-    parts = [_parts(command) for command in commands]
-    pipeline = client.pipeline()
-    for part in parts:
-        for command in part:
-            pipeline.execute_command(*command)
-    told = await pipeline.execute(raise_on_error=False)
-    for answer in told:
-        # One node's death stands in the places of its answers. It is no refusal of a command.
-        if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
-            raise answer
-    answers = iter(told)
+    some_key = next((key for key in map(_key, commands) if key is not None), EPOCH)
+    parts = [_parts(command, some_key) for command in commands]
+    sent = [command for part in parts for command in part]
+    await client.initialize()
+    places: dict[str, list[int]] = {}
+    for place, command in enumerate(sent):
+        places.setdefault(_node(client, command), []).append(place)
+    told = await asyncio.gather(
+        *(_ask(client, [sent[at] for at in ats], rests, node) for node, ats in places.items()),
+        return_exceptions=True,
+    )
+    answers: list[Any] = [None] * len(sent)
+    for ats, answered in zip(places.values(), told, strict=True):
+        if isinstance(answered, BaseException):
+            raise answered
+        for at, answer in zip(ats, answered, strict=True):
+            answers[at] = answer
+    ordered = iter(answers)
     return [
-        _joined(command, [next(answers) for _ in part])
+        _joined(command, [next(ordered) for _ in part])
         for command, part in zip(commands, parts, strict=True)
     ]
 
 
-def _parts(command: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+async def _ask(
+    client: RedisCluster, commands: Sequence[tuple[Any, ...]], rests: NodeRests, node: str
+) -> list[Any]:
+    with rests.asking(node):
+        pipeline = client.pipeline()
+        for command in commands:
+            pipeline.execute_command(*command)
+        told: list[Any] = await pipeline.execute(raise_on_error=False)
+        for answer in told:
+            # A node's death stands in the places of its answers. It is no refusal of a command.
+            if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+                raise answer
+        return told
+
+
+def _node(client: RedisCluster, command: tuple[Any, ...]) -> str:
+    key = _key(command)
+    node = client.get_default_node() if key is None else client.get_node_from_key(key)
+    return "" if node is None else str(node.name)
+
+
+def _key(command: tuple[Any, ...]) -> Any:
+    """Return the key by which a command finds its node; None: it has none."""
+    match command:
+        case ("EVAL" | "EVALSHA", _, _, key, *_):
+            return key
+        case (name, key, *_) if name not in _WITHOUT_KEY:
+            return key
+        case _:
+            return None
+
+
+def _parts(command: tuple[Any, ...], some_key: Any) -> list[tuple[Any, ...]]:
     match command:
         case ("MGET", *keys):
             return [("GET", key) for key in keys]
         case ("TIME",):
-            return [_TIME]
+            return [("EVAL", _TIME, 1, some_key)]
         case _:
             return [command]
 

@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from cache.cluster import send_batch
 from cache.failures import refusals, unavailable
 from cache.lua import script
-from cache.rest import rest_of
+from cache.rest import node_rests_of, rest_of
 from cache.together import Answer, Apart, Question, Send, Together
 
 PORTION = 128
@@ -28,6 +28,7 @@ class Commands:
     """Sends commands; every method raises `CacheUnavailableError` when Redis does not answer.
 
     All who share a client share its rest (`cache.rest`): after a timeout nobody waits for another.
+    On a cluster each node has its own.
     """
 
     def __init__(self, client: Redis) -> None:
@@ -56,11 +57,13 @@ class Commands:
         """Send commands in one round trip; a refused one has its error in its place."""
         if not commands:
             return []
+        if self.is_cluster:
+            rests = node_rests_of(self.client)
+            with unavailable():
+                return await send_batch(cast("RedisCluster", self.client), commands, rests)
         with unavailable(), self._rest.asking() as is_trial:
             if is_trial:
                 await self._drop_idle_links()
-            if self.is_cluster:
-                return await send_batch(cast("RedisCluster", self.client), commands)
             pipeline = self.client.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)
@@ -68,8 +71,7 @@ class Commands:
 
     async def _drop_idle_links(self) -> None:
         """A network that swallowed packets may have forgotten the links that were open before."""
-        if not self.is_cluster:  # its client keeps links for each node, and replaces silent ones
-            await self.client.connection_pool.disconnect(inuse_connections=False)
+        await self.client.connection_pool.disconnect(inuse_connections=False)
 
     async def run(self, name: str, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run one script for each call and return their answers.

@@ -133,12 +133,46 @@ class Asking:
         # Whoever was cancelled, or found the port closed, has learnt nothing of it.
 
 
+class NodeRests:
+    """The rests of a cluster's nodes: whoever asks one that is silent is refused, others go on.
+
+    Args:
+        whole: who is told when the first node begins to rest, and when none does any more.
+    """
+
+    def __init__(self, whole: Rest) -> None:
+        self._whole = whole
+        self._rests: dict[str, Rest] = {}
+        self._is_resting = False
+
+    def asking(self, node: str) -> Asking:
+        """Return what surrounds one question to a node."""
+        rest = self._rests.get(node)
+        if rest is None:
+            rest = self._rests[node] = Rest()
+            rest.told = self._tell
+        return rest.asking()
+
+    def _tell(self, *, is_resting: bool) -> None:
+        if not is_resting:
+            is_resting = any(rest.has_begun for rest in self._rests.values())
+        if is_resting != self._is_resting:
+            self._is_resting = is_resting
+            self._whole.told(is_resting=is_resting)
+
+
 def rest_of(client: Redis) -> Rest:
     """Return what all who use a client share."""
     return _RESTS.setdefault(client, Rest())
 
 
+def node_rests_of(client: Redis) -> NodeRests:
+    """Return the same of each node of a cluster."""
+    return _NODE_RESTS.setdefault(client, NodeRests(rest_of(client)))
+
+
 _RESTS: WeakKeyDictionary[Redis, Rest] = WeakKeyDictionary()
+_NODE_RESTS: WeakKeyDictionary[Redis, NodeRests] = WeakKeyDictionary()
 
 
 def _nobody(*, is_resting: bool) -> None:

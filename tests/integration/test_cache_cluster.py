@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from cache.connection import connect
+from cache.rest import rest_of
 from domain.errors import CacheUnavailableError
 from domain.ports import Lease, PublishOutcome
-from domain.values import Fresh, Missing, Stale
+from domain.values import Address, Fresh, Missing, Stale
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import MAINNET, TESTNET, Harness, address, redis_cache, snapshot
 from tests.cluster_support import running_cluster, running_sentinel
@@ -97,6 +98,44 @@ async def test_a_node_that_hangs_is_a_cache_that_is_away(cluster: str) -> None:
         return True
 
     await Harness(cache, lambda: None).until(answers_again, seconds=30)
+    await cache.aclose()
+
+
+async def test_a_node_that_hangs_rests_and_the_others_go_on(cluster: str) -> None:
+    client = connect(cluster)
+    cache = redis_cache(client, hash_tags=True)
+    await cache.read(MAINNET, CROWD)
+    told: list[bool] = []
+    rest_of(client).told = lambda *, is_resting: told.append(is_resting)
+    process = psutil.Process(
+        int((await client.info("server", target_nodes="random"))["process_id"])
+    )
+
+    async def reason(who: Address) -> str:
+        try:
+            await cache.read(MAINNET, [who])
+        except CacheUnavailableError as error:
+            return str(error)
+        return ""
+
+    process.suspend()
+    try:
+        reasons = {who: await reason(who) for who in CROWD}
+        away = [who for who, why in reasons.items() if why]
+        assert 0 < len(away) < len(CROWD)
+        again = [await reason(who) for who in away[:5] * 6]
+        waited = [why for why in again if "it rests" not in why]
+        assert len(waited) < 10, "or each of them has waited"
+        assert [await reason(who) for who in CROWD if who not in away] == [""] * (30 - len(away))
+        assert told == [True]
+    finally:
+        process.resume()
+
+    async def answers_again() -> bool:
+        return not [who for who in CROWD if await reason(who)]
+
+    await Harness(cache, lambda: None).until(answers_again, seconds=30)
+    assert told == [True, False]
     await cache.aclose()
 
 

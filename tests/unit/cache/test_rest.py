@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from cache.rest import REST_SECONDS, Rest
+from cache.rest import REST_SECONDS, NodeRests, Rest
 from domain.errors import CacheUnavailableError
 
 
@@ -150,3 +150,24 @@ def test_begin_and_end_are_told_once_each(rest: Rest, clock: Clock) -> None:
     ask(rest)
 
     assert told == [True, False]
+
+
+def test_of_a_cluster_it_is_told_when_the_first_node_rests_and_when_none_does_any_more() -> None:
+    whole = Rest()
+    told: list[bool] = []
+    whole.told = lambda *, is_resting: told.append(is_resting)
+    nodes = NodeRests(whole)
+    late = {name: nodes.asking(name) for name in ("a", "b")}
+    for question in late.values():
+        question.__enter__()
+    for name in late:
+        with pytest.raises(RedisTimeoutError), nodes.asking(name):
+            raise RedisTimeoutError("silence")
+    with nodes.asking("c") as is_trial:
+        assert not is_trial
+    seen = []
+    for question in late.values():
+        question.__exit__(None, None, None)  # a late answer
+        seen.append(list(told))
+
+    assert seen == [[True], [True, False]]
