@@ -21,6 +21,9 @@ _EXHAUSTIVE_FROM = 10_000
 _WORKERS_PER_CORE = 2
 """While one waits for its server's answer another one works."""
 
+_TOLD_EVERY = 100
+"""Into a file goes a line for so many portions."""
+
 
 def main() -> int:
     arguments = _arguments()
@@ -48,13 +51,18 @@ def _all(count: int, seed: int, workers: int, console: Console) -> Findings:
     jobs = every_order() if count >= _EXHAUSTIVE_FROM else []
     jobs += drawn(count, seed)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    done = 0
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         portions = progress.add_task("portions", total=len(jobs))
 
         def note(some: Findings) -> None:
+            nonlocal done
+            done += 1
             found.add(some)
             interleavings = f"{found.interleavings} interleavings, {found.violating} violations"
-            progress.update(portions, advance=1, description=interleavings)
+            progress.update(portions, completed=done, description=interleavings)
+            if not console.is_terminal and done % _TOLD_EVERY == 0:
+                console.print(f"{done} of {len(jobs)} portions: {interleavings}")
             if some.first is not None:
                 _tell(some, console)
 

@@ -143,12 +143,13 @@ def cleared(
     return [Invalidation((chain_id,), None, started, finished, only=held.fetch)]
 
 
-_CLOCK = ServerClock()
+_CLOCK = ServerClock(lambda: 0.0)
+"""It stands still: ages do not matter here. One that asked for the time now and then would make a
+step of its own of that, and two runs of one schedule would differ."""
+_CLOCK.learn((0, 0))
 
 
 def ours_on_redis() -> Ours:
-    if _CLOCK.must_ask():
-        _CLOCK.learn((0, 0))  # ages do not matter here, and a TIME of its own would be a step
     commands = SteppedCommands()
     cache = RedisBalanceCache(
         cast("Redis", None), chain_ids=CHAINS, commands=commands, clock=_CLOCK, lease_seconds=600

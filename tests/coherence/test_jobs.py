@@ -73,6 +73,8 @@ def test_several_processes_find_what_one_finds(stage: Stage) -> None:
     one.add(Orders("one fetch@twin", 0).play(stage))
     assert len(told) == 3
     assert sum(some.interleavings for some in told) == one.interleavings
+    assert sum(some.fresh_reads for some in told) == one.fresh_reads
+    assert sum(some.copied_reads for some in told) == one.copied_reads
     assert sum(some.violating for some in told) == one.violating == 0
 
 
