@@ -13,7 +13,7 @@ from cache.cluster import send_batch
 from cache.failures import refusals, unavailable
 from cache.lua import script
 from cache.rest import node_rests_of, rest_of
-from cache.together import Answer, Apart, Question, Send, Together
+from domain.together import Answer, Apart, Question, Send, Together
 
 PORTION = 128
 """So many scripts stay far below the socket's timeout and let other clients in between."""

@@ -222,6 +222,12 @@ class CopiedReading:
             return answers
         return {address: held.get(address) or answers[address] for address in addresses}
 
+    async def not_fresh(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> tuple[Address, ...]:
+        """Return those that a reader would have to wait for; such looks always ask Redis."""
+        return await self._reading.not_fresh(chain_id, addresses)
+
     def _take(self, chain_id: ChainId, addresses: Sequence[Address]) -> dict[Address, Fresh]:
         if self._clock.must_ask():  # ages would go wrong, and counts would never be sent
             return {}

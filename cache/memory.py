@@ -112,6 +112,13 @@ class MemoryBalanceCache:
             self._counts.update(names[type(answer)] for answer in answers.values())
         return answers
 
+    async def not_fresh(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> tuple[Address, ...]:
+        """Return those that a reader would have to wait for, in order."""
+        answers = await self.read(chain_id, addresses, counted=False)
+        return tuple(a for a, answer in answers.items() if not isinstance(answer, Fresh))
+
     async def acquire(
         self,
         chain_id: ChainId,

@@ -74,6 +74,29 @@ class Reading:
             self._count(chain_id, [answers[known.address] for known in rest], len(answers))
         return answers
 
+    async def not_fresh(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> tuple[Address, ...]:
+        """Return those that a reader would have to wait for, each once, in order.
+
+        Where there is no value, or a flag stands, nothing is fresh: only another writer's value,
+        or one of another history, takes the closer look.
+        """
+        knowns = [self._memory.of(chain_id, address) for address in dict.fromkeys(addresses)]
+        if not knowns:
+            return ()
+        wanting, unclear = set[Address](), list[Address]()
+        for known, held in zip(knowns, await self._held.ask(knowns), strict=True):
+            _, raw, *flags = held
+            if raw is None or flags != [None, None]:
+                wanting.add(known.address)
+            elif self._fresh_value(known, held) is None:
+                unclear.append(known.address)
+        if unclear:
+            answers = await self.read(chain_id, unclear, counted=False)
+            wanting.update(a for a, answer in answers.items() if not isinstance(answer, Fresh))
+        return tuple(known.address for known in knowns if known.address in wanting)
+
     def _take_fresh(
         self, answers: dict[Address, ReadAnswer], held: Iterable[tuple[Known, Held]]
     ) -> list[Known]:

@@ -118,11 +118,15 @@ class RedisBalanceCache:
         self, chain_id: ChainId, addresses: Sequence[Address], *, counted: bool = True
     ) -> Mapping[Address, ReadAnswer]:
         """Read many predicates on one chain, fresh ones in one round trip."""
-        try:
+        with self._errors_counted():
             return await self._reading.read(chain_id, addresses, counted=counted)
-        except CacheUnavailableError:
-            self._count_error()
-            raise
+
+    async def not_fresh(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> tuple[Address, ...]:
+        """Return those that a reader would have to wait for; as a rule in one round trip."""
+        with self._errors_counted():
+            return await self._reading.not_fresh(chain_id, addresses)
 
     async def acquire(
         self,

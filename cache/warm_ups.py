@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from cache.commands import Argument, Commands
+from cache.commands import PORTION, Argument, Commands, ScriptCall
 from cache.lives import milliseconds
 from domain.values import Address, ChainId
 
@@ -159,11 +159,14 @@ class WarmUps:
         self._part_ms = milliseconds(part_seconds)
         self._pause_ms = milliseconds(pause_seconds)
         self._failed_ms = milliseconds(PLAN_SECONDS)
+        # Logins that come at one time share round trips.
+        self._offers = self._commands.shared(self._offer, most=PORTION)
+        self._plans = self._commands.shared(self._commands.batch, most=PORTION)
 
     async def offer(self, shelf: Shelf, token: str, addresses: Sequence[Address]) -> Tickets:
         """Let these vaults wait, unless they do so already."""
-        _, tickets = await self._run("offer", shelf, token, addresses)
-        return tickets
+        [told] = await self._offers.ask([self._script_call("offer", shelf, token, addresses)])
+        return _tickets(told)
 
     async def take(self, shelf: Shelf, token: str) -> tuple[tuple[Address, ...], Tickets]:
         """Take a request's worth of vaults; none: nothing is ready, or enough is under way."""
@@ -211,7 +214,7 @@ class WarmUps:
         """Remember what a login asked for, so that its progress can be told."""
         plan = json.dumps(list(addresses))
         key = _plan_key(user_id, chain_id)
-        await self._commands.batch([("SET", key, plan, "EX", PLAN_SECONDS)])
+        await self._plans.ask([("SET", key, plan, "EX", PLAN_SECONDS)])
 
     async def progress(self, user_id: str, chain_id: ChainId) -> WarmUpProgress | None:
         """Return how far the user's last warm-up is; None: none is remembered."""
@@ -240,13 +243,23 @@ class WarmUps:
     async def _run(
         self, what: str, shelf: Shelf, token: str, rest: Sequence[Argument]
     ) -> tuple[tuple[Address, ...], Tickets]:
-        addresses, count, delay_ms, full = await self._call(what, shelf, token, rest)
-        return tuple(a.decode() for a in addresses), Tickets(count, delay_ms / 1000, bool(full))
+        told = await self._call(what, shelf, token, rest)
+        return tuple(address.decode() for address in told[0]), _tickets(told)
 
     async def _call(
         self, what: str, shelf: Shelf, token: str, rest: Sequence[Argument]
     ) -> list[Any]:
-        arguments: list[Argument] = [
+        [answer] = await self._commands.run("warm", [self._script_call(what, shelf, token, rest)])
+        found: list[Any] = answer
+        return found
+
+    async def _offer(self, calls: Sequence[ScriptCall]) -> list[list[Any]]:
+        return await self._commands.run("warm", calls)
+
+    def _script_call(
+        self, what: str, shelf: Shelf, token: str, rest: Sequence[Argument]
+    ) -> ScriptCall:
+        return shelf.keys(token), (
             what,
             token,
             shelf.request_size,
@@ -256,10 +269,12 @@ class WarmUps:
             self._part_ms,
             self._failed_ms,
             *rest,
-        ]
-        [answer] = await self._commands.run("warm", [(shelf.keys(token), arguments)])
-        found: list[Any] = answer
-        return found
+        )
+
+
+def _tickets(told: Sequence[Any]) -> Tickets:
+    _, count, delay_ms, full = told
+    return Tickets(count, delay_ms / 1000, bool(full))
 
 
 def _unit(address: Address, told: Sequence[Sequence[int]]) -> WarmUpUnit:

@@ -125,6 +125,15 @@ class BalanceCache(Protocol):
         """
         ...
 
+    async def not_fresh(
+        self, chain_id: ChainId, addresses: Sequence[Address]
+    ) -> tuple[Address, ...]:
+        """Return those that a reader would have to wait for, each once, in order.
+
+        Cheaper than `read` for whoever only looks what there is to do; counts nothing.
+        """
+        ...
+
     async def acquire(
         self,
         chain_id: ChainId,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -45,11 +45,20 @@ def _ids_of_user() -> CompoundSelect[str]:
     return union(owned, signed)
 
 
-def _predicates_of_user() -> Statement:
-    """All predicates of a user but deleted ones (inactive ones included)."""
-    ids = _ids_of_user().subquery()
+def _addresses_of_users() -> Statement:
+    """Whose predicates there are, but deleted ones (inactive ones included), the newest first."""
+    user_ids: BindParameter[Sequence[str]] = bindparam("user_ids", expanding=True)
+    members = predicate_members.c
+    owned = select(Predicate.owner_id.label("user_id"), Predicate.id).where(
+        Predicate.owner_id.in_(user_ids)
+    )
+    signed = select(members.user_id, members.predicate_id).where(members.user_id.in_(user_ids))
+    ids = union(owned, signed).subquery()
     return (
-        select(*_COLUMNS).join(ids, Predicate.id == ids.c.id).where(Predicate.deleted_at.is_(None))
+        select(ids.c.user_id, Predicate.predicate_address)
+        .join(ids, Predicate.id == ids.c.id)
+        .where(Predicate.deleted_at.is_(None))
+        .order_by(Predicate.updated_at.desc().nulls_last(), Predicate.id)
     )
 
 
@@ -80,24 +89,21 @@ def _page_of_user() -> Statement:
 
 
 # What every login asks is built once: building a statement takes longer than SQLite needs for it.
-# Each of these is executed with a user_id.
 
-NEWEST_FIRST = _predicates_of_user().order_by(
-    Predicate.updated_at.desc().nulls_last(), Predicate.id
+ADDRESSES_OF_USERS = _addresses_of_users()
+"""The predicates of the user_ids in the order of a warm-up: what changed last comes first."""
+
+SETTINGS_OF_USERS = select(User.id, User.settings).where(
+    User.id.in_(bindparam("user_ids", expanding=True)), User.deleted_at.is_(None)
 )
-"""A user's predicates in the order of a warm-up: what changed last is looked at first."""
+"""The settings of those of the user_ids who are not deleted."""
 
 PAGE_OF_USER = _page_of_user()
-"""A user's settings, his predicates and their pending drafts: all that his page needs.
+"""A user_id's settings, his predicates and their pending drafts: all that his page needs.
 
 One row for each draft, and one for a predicate without any; a user without predicates is one row
 too. By ascending id, the order of an allocation: floats are summed in it, so it shows in an answer.
 """
-
-USER_SETTINGS = select(User.id, User.settings).where(
-    User.id == bindparam("user_id"), User.deleted_at.is_(None)
-)
-"""The settings of a user who is not deleted."""
 
 
 def predicate_and_relation(predicate_id: str, user_id: str) -> Statement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
@@ -19,6 +20,7 @@ from domain.errors import (
     UnknownPredicateError,
     UnknownUserError,
 )
+from domain.together import Together
 from domain.values import Address, checksum_address, parse_address, read_chain_id
 from registry import migrate, queries
 from registry.engine import database_errors, open_engine
@@ -31,7 +33,23 @@ from registry.snapshots import DurableSnapshots
 _MOST_PARAMETERS = 10_000
 """Values listed in one statement; PostgreSQL's protocol has place for 32 767, SQLite for 32 766."""
 
+_USERS_TOGETHER = 100
+"""Logins that come at one time are looked up together, so many at most."""
+
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """One user.
+
+    Attributes:
+        hidden: what he has put out of sight, in lower case.
+        stored_addresses: of his predicates as they are stored, the newest first.
+    """
+
+    hidden: Collection[str]
+    stored_addresses: list[str]
 
 
 class Registry:
@@ -49,6 +67,7 @@ class Registry:
         self._engine = engine
         # Single statements that only read: a transaction around each would cost two more trips.
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._lists = Together(self._list, most=_USERS_TOGETHER)
         self.unreadable_rows = 0
 
     @classmethod
@@ -107,11 +126,9 @@ class Registry:
         Raises:
             UnknownUserError: there is no such user.
         """
-        addresses = [
-            self._parsed(row.predicate_address)
-            for row in await self._rows_of_user(user_id, queries.NEWEST_FIRST)
-        ]
-        return list(dict.fromkeys(a for a in addresses if a is not None))[:limit]
+        listed = await self._listed(user_id)
+        shown = (a for a in listed.stored_addresses if not _is_among(a, listed.hidden))
+        return self._read_once(shown)[:limit]
 
     async def every_address_of_user(self, user_id: str) -> Sequence[Address]:
         """Return the addresses of a user's predicates, those out of his sight too.
@@ -121,9 +138,7 @@ class Registry:
         Raises:
             UnknownUserError: there is no such user.
         """
-        rows = await self._rows_of_user(user_id, queries.NEWEST_FIRST, hidden_too=True)
-        parsed = (self._parsed(row.predicate_address) for row in rows)
-        return list(dict.fromkeys(address for address in parsed if address is not None))
+        return self._read_once((await self._listed(user_id)).stored_addresses)
 
     async def predicates_of_user(self, user_id: str) -> Sequence[PredicateRecord]:
         """Return a user's predicates with what is pending on them, by ascending id: one query.
@@ -207,29 +222,37 @@ class Registry:
         if known_as is None:
             return []
         rows = await self._all(queries.addresses_of_workspace(known_as))
-        parsed = (self._parsed(row.predicate_address) for row in rows)
-        return list(dict.fromkeys(address for address in parsed if address is not None))
+        return self._read_once(row.predicate_address for row in rows)
 
-    async def _rows_of_user(
-        self, user_id: str, statement: queries.Statement, *, hidden_too: bool = False
-    ) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Return a user's predicates, without those that he has put out of sight.
+    async def _listed(self, user_id: str) -> _Listed:
+        """Return what is listed of a user.
 
         Raises:
             UnknownUserError: there is no such user.
         """
         known_as = _canonical(user_id)
-        if known_as is None:
+        listed = None if known_as is None else (await self._lists.ask([known_as]))[0]
+        if listed is None:
             raise UnknownUserError(user_id)
-        asked = {"user_id": known_as}
+        return listed
+
+    async def _list(self, user_ids: Sequence[str]) -> list[_Listed | None]:
+        """Look users up who are asked for at one time: as many statements as for one of them."""
+        asked = {"user_ids": user_ids}
         with database_errors():
             async with self._reading.connect() as connection:
-                user = (await connection.execute(queries.USER_SETTINGS, asked)).one_or_none()
-                if user is None:
-                    raise UnknownUserError(user_id)
-                rows = (await connection.execute(statement, asked)).all()
-        hidden = set() if hidden_too else _hidden(user.settings)
-        return [row for row in rows if not hidden or not _is_among(row.predicate_address, hidden)]
+                users = (await connection.execute(queries.SETTINGS_OF_USERS, asked)).all()
+                rows = (await connection.execute(queries.ADDRESSES_OF_USERS, asked)).all()
+        listed = {user.id: _Listed(_hidden(user.settings), []) for user in users}
+        for row in rows:
+            if row.user_id in listed:
+                listed[row.user_id].stored_addresses.append(row.predicate_address)
+        return [listed.get(user_id) for user_id in user_ids]
+
+    def _read_once(self, stored_addresses: Iterable[str]) -> list[Address]:
+        """Return those that can be read, each once, in order."""
+        parsed = (self._parsed(stored) for stored in stored_addresses)
+        return list(dict.fromkeys(address for address in parsed if address is not None))
 
     def _records(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[PredicateRecord]:
         """Put the rows of each predicate together: one for each of its drafts."""

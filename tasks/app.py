@@ -29,6 +29,7 @@ app = Celery(
     "balance-cache",
     include=[
         "tasks.lifecycle",
+        "tasks.event_gathering",
         "tasks.flower_door",
         "tasks.measuring",
         "tasks.metrics_listener",

@@ -68,7 +68,7 @@ async def refills_left(
     Raises:
         CacheUnavailableError: Redis does not answer.
     """
-    left = await operations.not_fresh(cache, chain_id, list(report.violations))
+    left = await cache.not_fresh(chain_id, list(report.violations))
     if not left:
         return ()
     height = max(report.violations[address].told.height for address in left)

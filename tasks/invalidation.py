@@ -84,7 +84,7 @@ async def refill(
     wanted = operations.parse_addresses(addresses)
     height = operations.parse_block_height(block_height)
     (known,) = _chains(parts, operations.parse_chain_id(chain_id))
-    left = await operations.not_fresh(parts.cache, known, wanted)
+    left = await parts.cache.not_fresh(known, wanted)
     if not left:
         return ()  # another message's refill took these along
     report = await operations.refill_invalidated(
@@ -127,7 +127,7 @@ async def _companions(parts: Parts, chain_id: int, wanted: Sequence[Address]) ->
     kept, too_many = others[: max(free, 0)], others[max(free, 0) :]
     if too_many:
         await parts.companions.add(chain_id, too_many)
-    return await operations.not_fresh(parts.cache, chain_id, kept)
+    return await parts.cache.not_fresh(chain_id, kept)
 
 
 @declare_task(

@@ -19,7 +19,6 @@ from domain.values import (
     Address,
     BlockHeight,
     ChainId,
-    Fresh,
     Lane,
     check_block_height,
     check_chain_id,
@@ -142,7 +141,7 @@ async def plan_warm_up(
     addresses = tuple(dict.fromkeys(await directory.addresses_of_user(user_id)))
     plans = []
     for chain_id in chain_ids:
-        left = await not_fresh(cache, chain_id, addresses) if skip_fresh else addresses
+        left = await cache.not_fresh(chain_id, addresses) if skip_fresh else addresses
         first = frozenset(addresses[:at_once])
         plans.append(
             WarmUpPlan(
@@ -155,16 +154,6 @@ async def plan_warm_up(
     return plans
 
 
-async def not_fresh(
-    cache: BalanceCache, chain_id: ChainId, addresses: Sequence[Address]
-) -> tuple[Address, ...]:
-    """Return those that a reader would have to wait for, in order."""
-    if not addresses:
-        return ()
-    answers = await cache.read(chain_id, addresses, counted=False)
-    return tuple(a for a in addresses if not isinstance(answers.get(a), Fresh))
-
-
 async def warm(
     reader: BalanceReader,
     cache: BalanceCache,
@@ -175,7 +164,7 @@ async def warm(
 ) -> RefillReport:
     """Fetch what is not fresh yet. What somebody else is fetching counts as done."""
     chain_id = reader.network.chain_id
-    wanted = await not_fresh(cache, chain_id, addresses) if skip_fresh else tuple(addresses)
+    wanted = await cache.not_fresh(chain_id, addresses) if skip_fresh else tuple(addresses)
     if not wanted:
         return RefillReport(already=tuple(addresses))
     report = sorted_out(await reader.refill(wanted, lane=lane))
@@ -220,7 +209,7 @@ async def refill_invalidated(
     chain_id = reader.network.chain_id
     done: tuple[Address, ...] = ()
     given_up: tuple[Address, ...] = ()
-    wanted = await not_fresh(cache, chain_id, addresses)
+    wanted = await cache.not_fresh(chain_id, addresses)
     already = tuple(a for a in addresses if a not in set(wanted))
     report = RefillReport()
     for _ in range(_ROUNDS):
@@ -236,7 +225,7 @@ async def refill_invalidated(
         wanted = report.remaining
         if report.already:
             await cache.wait_published(chain_id, report.already, _longest_wait(outcomes))
-            wanted += await not_fresh(cache, chain_id, report.already)
+            wanted += await cache.not_fresh(chain_id, report.already)
             already += tuple(a for a in report.already if a not in set(wanted))
         elif wanted:
             break  # the node fails: the caller waits before the next try

@@ -81,7 +81,18 @@ class Harness:
         assert outcome[told.address] is PublishOutcome.PUBLISHED
 
     async def read(self, who: Address, chain_id: ChainId = MAINNET) -> Any:
-        return (await self.cache.read(chain_id, [who]))[who]
+        """Read one; what only looks for work must have seen the same, before and after.
+
+        Time alone takes freshness away and never gives it: so neither order needs a still clock.
+        """
+        wanted_before = await self.cache.not_fresh(chain_id, [who])
+        answer = (await self.cache.read(chain_id, [who]))[who]
+        wanted_after = await self.cache.not_fresh(chain_id, [who])
+        if isinstance(answer, Fresh):
+            assert wanted_before == ()
+        else:
+            assert wanted_after == (who,)
+        return answer
 
     async def is_fresh(self, who: Address, chain_id: ChainId = MAINNET) -> bool:
         return isinstance(await self.read(who, chain_id), Fresh)

@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, ResponseError
 import cache.commands
 from cache.commands import Command, Commands
 from cache.lua import Script, script
-from cache.together import Answer, Apart, Question, Send
+from domain.together import Answer, Apart, Question, Send
 
 Where = int | str
 """The port of a server, or the path of its socket, which costs half as much a round trip."""

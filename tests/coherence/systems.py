@@ -164,6 +164,10 @@ class _SteppedTwin(MemoryBalanceCache):
         await Turn()
         return await super().read(*given, **named)
 
+    async def not_fresh(self, *given: Any) -> Any:
+        await Turn()
+        return await super().not_fresh(*given)
+
     async def acquire(self, *given: Any, **named: Any) -> Any:
         await Turn()
         return await super().acquire(*given, **named)

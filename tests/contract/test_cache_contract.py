@@ -101,10 +101,23 @@ async def test_many_predicates_are_read_at_once_and_duplicates_are_one(make: Mak
     assert answers[BOB] == Missing()
 
 
+async def test_who_looks_for_work_is_told_of_each_that_is_not_fresh_once_and_in_order(
+    make: Make,
+) -> None:
+    harness, carol = make(), address(3)
+    await harness.put(snapshot(ALICE, 5))
+    await harness.put(snapshot(carol, 5))
+    await harness.cache.invalidate([carol], MAINNET)
+
+    assert await harness.cache.not_fresh(MAINNET, [carol, ALICE, BOB, carol]) == (carol, BOB)
+    assert await harness.cache.not_fresh(TESTNET, [ALICE]) == (ALICE,)
+
+
 async def test_reading_nobody_answers_nothing(make: Make) -> None:
     cache = make().cache
 
     assert dict(await cache.read(MAINNET, [])) == {}
+    assert await cache.not_fresh(MAINNET, []) == ()
     assert dict(await cache.acquire(MAINNET, [])) == {}
     assert dict(await cache.publish([])) == {}
     await cache.invalidate([])

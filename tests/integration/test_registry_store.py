@@ -102,6 +102,45 @@ async def test_predicates_of_a_user_are_owned_or_signed_for_and_newest_first(
     assert list(await registry.addresses_of_user(user.user_id, 2)) == [addresses[1], addresses[0]]
 
 
+async def test_users_who_are_asked_for_at_one_time_are_looked_up_together_each_by_himself(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    hidden, shared = bytes32(), bytes32()
+    users = [await bako.add_user(), await bako.add_user(inactive=[hidden])]
+    own = [bytes32(), bytes32()]
+    now = utc_now()
+    for user, address in zip(users, own, strict=True):
+        await bako.add_predicate(user, predicate_address=address, updated_at=now)
+    await bako.add_predicate(users[0], members=users, predicate_address=shared, updated_at=None)
+    await bako.add_predicate(users[1], predicate_address=hidden, updated_at=None)
+    gone = await bako.add_user()
+    statements: list[str] = []
+
+    @event.listens_for(registry._engine.sync_engine, "before_cursor_execute")
+    def _note(_c: object, _r: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    first, *told = await asyncio.gather(
+        registry.addresses_of_user(users[0].user_id),  # goes at once, the others gather meanwhile
+        registry.addresses_of_user(users[1].user_id.upper()),
+        registry.addresses_of_user(users[0].user_id, 1),
+        registry.addresses_of_user(str(uuid4())),
+        registry.every_address_of_user(users[1].user_id),
+        registry.addresses_of_user("no uuid"),
+        registry.addresses_of_user(gone.user_id),
+        return_exceptions=True,
+    )
+
+    known = [one if isinstance(one, list) else type(one) for one in told]
+    assert first == [own[0], shared]
+    assert known[:3] == [[own[1], shared], [own[0]], UnknownUserError]
+    assert isinstance(known[3], list)
+    assert known[3][0] == own[1]
+    assert set(known[3]) == {own[1], shared, hidden}
+    assert known[4:] == [UnknownUserError, []]
+    assert len(statements) == 4, "two for who came first, two for all the others"
+
+
 async def test_what_was_never_changed_comes_last(registry: Registry, bako: BakoDatabase) -> None:
     user, never, long_ago = await bako.add_user(), bytes32(), bytes32()
     await bako.add_predicate(user, predicate_address=never, updated_at=None)

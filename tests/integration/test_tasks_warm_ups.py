@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from rich.console import Console
 
+from cache.commands import Command, Commands
 from cache.connection import connect
 from cache.warm_ups import (
     MOST_ATTEMPTS,
@@ -65,6 +68,36 @@ async def test_logins_that_come_together_need_as_many_requests_as_their_vaults_f
     assert sum(tickets) == 3
     assert [len(part) for part in parts] == [200, 200, 100]
     assert {a for part in parts for a in part} == set(addresses(500))
+
+
+async def test_logins_that_are_planned_at_one_time_share_round_trips_and_each_has_its_tickets(
+    make: Make, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[int] = []
+    send = Commands.batch
+
+    async def counted(commands: Commands, some: Sequence[Command]) -> list[Any]:
+        trips.append(len(some))
+        return await send(commands, some)
+
+    monkeypatch.setattr(Commands, "batch", counted)
+    warm_ups = make()
+
+    async def login(number: int) -> int:
+        tickets = await warm_ups.offer(shelf, f"login-{number}", addresses(10, 10 * number))
+        await warm_ups.note_plan(f"user-{number}", shelf.chain_id, addresses(10, 10 * number))
+        return tickets.count
+
+    first = await login(0)  # the server knows the script from here on
+    trips.clear()
+    counts = await asyncio.gather(*map(login, range(1, 50)))
+
+    assert first + sum(counts) == 3
+    assert sum(trips) == 2 * 49
+    assert len(trips) <= 6
+    for number in range(50):
+        progress = await warm_ups.progress(f"user-{number}", shelf.chain_id)
+        assert progress == WarmUpProgress(10, 0, 0)
 
 
 async def test_a_vault_of_many_users_waits_once_and_not_again_while_it_is_fetched(

@@ -16,13 +16,16 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from domain.errors import CacheUnavailableError
+from domain.errors import CacheUnavailableError, RegistryUnavailableError
 
 Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
 
 Send = Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]
 """Asks different questions in one round trip; answers in their order."""
+
+_UNAVAILABLE = (CacheUnavailableError, RegistryUnavailableError)
+"""Whoever is asked does not answer: those who wait for their turn would wait in vain, too."""
 
 _MOST_UNDER_WAY = 2
 """The next batch is gathered while one is on its way and one is being answered."""
@@ -53,8 +56,8 @@ class _Call(Generic[Question, Answer]):
     def fail(self, error: BaseException) -> None:
         if self.answered.done():
             return
-        if isinstance(error, CacheUnavailableError):  # each caller adds its own traceback
-            self.answered.set_exception(CacheUnavailableError(*error.args))
+        if isinstance(error, _UNAVAILABLE):  # each caller adds its own traceback
+            self.answered.set_exception(type(error)(*error.args))
         elif isinstance(error, asyncio.CancelledError):
             self.answered.cancel()
         else:
@@ -94,7 +97,7 @@ class Together(Apart[Question, Answer]):
         self._under_way += 1
         try:
             return await self._send(questions)
-        except CacheUnavailableError as error:
+        except _UNAVAILABLE as error:
             self._fail_waiting(error)
             raise
         finally:
@@ -129,7 +132,7 @@ class Together(Apart[Question, Answer]):
             answers = dict(zip(questions, await self._send(questions), strict=True))
             for call in batch:
                 call.answer(answers)
-        except CacheUnavailableError as error:
+        except _UNAVAILABLE as error:
             self._calls.extendleft(reversed(batch))
             self._fail_waiting(error)
         except BaseException as error:
@@ -139,7 +142,7 @@ class Together(Apart[Question, Answer]):
         finally:
             self._end()
 
-    def _fail_waiting(self, error: CacheUnavailableError) -> None:
+    def _fail_waiting(self, error: CacheUnavailableError | RegistryUnavailableError) -> None:
         """Tell those who wait for their turn as well: they would wait for the same time again."""
         while self._calls:
             self._calls.popleft().fail(error)

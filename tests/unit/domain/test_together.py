@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from cache.together import Together
 from domain.errors import CacheUnavailableError
+from domain.together import Together
 
 
 class Line:
