@@ -54,9 +54,13 @@ def _snapshot(address: Address) -> Snapshot:
 
 @dataclass
 class Contestants:
-    """The clients, each with the same vaults stored."""
+    """The clients, each with the same vaults stored.
+
+    `raw` is the client that the cache itself uses, `plain` redis-py's as it comes.
+    """
 
     raw: Redis
+    plain: Redis
     ours: RedisBalanceCache
     cashews: Cache
     aiocache: Any
@@ -74,7 +78,7 @@ class Contestants:
         )  # fmt: skip
         clock = ServerClock()
         ours = RedisBalanceCache(client, chain_ids=(CHAIN, 0), clock=clock)
-        return cls(client, ours, cashews, other, clock)
+        return cls(client, Redis.from_url(server.url()), ours, cashews, other, clock)
 
     async def publish(self, addresses: list[Address]) -> None:
         """Take the leases and publish: the two round trips of a refill."""
@@ -96,16 +100,20 @@ class Contestants:
     async def close(self) -> None:
         """Disconnect everybody."""
         await self.ours.aclose()
+        await self.plain.aclose()
         await self.cashews.close()
         await self.aiocache.close()
 
 
-async def _read_ours(contestants: Contestants, addresses: list[Address], *, cold: bool) -> None:
-    cache = contestants.ours
-    if cold:  # a process that has just started remembers no decoded value
-        cache = RedisBalanceCache(contestants.raw, chain_ids=(CHAIN, 0), clock=contestants.clock)
-    answers = await cache.read(CHAIN, addresses)
-    if not all(isinstance(answer, Fresh) for answer in answers.values()):
+async def _read_cold(contestants: Contestants, addresses: list[Address]) -> Any:
+    """Read as a process that has just started, which remembers no decoded value."""
+    cache = RedisBalanceCache(contestants.raw, chain_ids=(CHAIN, 0), clock=contestants.clock)
+    return await cache.read(CHAIN, addresses)
+
+
+def _check(answers: Any) -> None:
+    """Refuse a read of ours that was no hit; outside of what is measured."""
+    if isinstance(answers, dict) and not all(isinstance(one, Fresh) for one in answers.values()):
         refuse("a vault was not fresh")
 
 
@@ -117,10 +125,9 @@ def _operations(contestants: Contestants) -> dict[str, dict[str, Operation]]:
         some = everyone[:count]
         table[f"read {count}"] = {
             "raw MGET": lambda count=count: contestants.raw.mget(keys[:count]),
-            "balance-cache": lambda some=some: _read_ours(contestants, some, cold=False),
-            "balance-cache, first decode": lambda some=some: _read_ours(
-                contestants, some, cold=True
-            ),
+            "raw MGET, plain redis-py": lambda count=count: contestants.plain.mget(keys[:count]),
+            "balance-cache": lambda some=some: contestants.ours.read(CHAIN, some),
+            "balance-cache, first decode": lambda some=some: _read_cold(contestants, some),
             "cashews": lambda some=some: contestants.cashews.get_many(*some),
             "aiocache": lambda some=some: contestants.aiocache.multi_get(some),
         }
@@ -157,8 +164,10 @@ async def _microseconds(operation: Operation, repeats: int) -> float:
     await operation()  # what another contestant left behind is not this one's cost
     started = time.perf_counter()
     for _ in range(repeats):
-        await operation()
-    return (time.perf_counter() - started) / repeats * 1e6
+        answer = await operation()
+    seconds = time.perf_counter() - started
+    _check(answer)
+    return seconds / repeats * 1e6
 
 
 async def _measure(table: Mapping[str, Mapping[str, Operation]]) -> dict[str, dict[str, float]]:
@@ -279,8 +288,11 @@ async def main() -> None:
         await contestants.close()
         server.stop()
     _show(figures, stampede, size)
-    ratio = figures["read 10"]["balance-cache"] / figures["read 10"]["raw MGET"]
+    ten = figures["read 10"]
+    ratio = ten["balance-cache"] / ten["raw MGET"]
+    to_plain = ten["balance-cache"] / ten["raw MGET, plain redis-py"]
     print(f"read of 10 vaults: {ratio:.2f} times a raw MGET of the same bytes (goal: {GOAL})")
+    print(f"by the client library as it comes: {to_plain:.2f}")
     path = save(
         "cache",
         {
@@ -289,6 +301,7 @@ async def main() -> None:
             "bytes_per_vault": size,
             "assets_per_vault": ASSETS,
             "read_10_to_raw_mget": round(ratio, 3),
+            "read_10_to_plain_redis_py": round(to_plain, 3),
         },
     )
     print(f"saved: {path.name}")

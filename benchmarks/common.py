@@ -31,6 +31,12 @@ def save(name: str, figures: dict[str, Any]) -> Path:
     return path
 
 
+def saved(name: str) -> dict[str, Any]:
+    """Return what the last run that nothing failed in has saved."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
+
+
 def refuse(why: str) -> NoReturn:
     """End a run that failed, with nothing reported and exit code 1.
 

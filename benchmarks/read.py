@@ -29,9 +29,9 @@ import psutil
 from redis.asyncio import Redis
 from rich.progress import track
 
-from benchmarks.common import machine, refuse, save
+from benchmarks.common import machine, refuse, save, saved
 from benchmarks.plot import Chart, Line
-from benchmarks.read_report import page
+from benchmarks.read_report import ELSEWHERE, page
 from cache.keys import Keys
 from config.settings import Settings
 from devnet.chain import AccountBalance
@@ -287,6 +287,31 @@ def _raw_redis(stage: Stage) -> dict[str, dict[str, float]]:
     return found
 
 
+def _profile(stage: Stage, contests: Mapping[str, Contest]) -> dict[str, dict[str, float]]:
+    """Take the hot answers apart, with what is believed unasked and without."""
+    [(static, _)] = contests["static, a vault's size"].requests
+    asked = {
+        "static": (static, stage.headers, 200),
+        "static with headers": (f"{static}?headers", stage.headers, 200),
+    }
+    for name in ("one vault", "dashboard", "not modified"):
+        [(path, headers)] = contests[name].requests
+        asked[name] = (path, headers, contests[name].status)
+    found = {}
+    for name, copied in (("local copy", "true"), ("asked", "false")):
+        ran = subprocess.run(
+            [sys.executable, "-m", "benchmarks.read_profile", json.dumps(asked)],
+            env={**os.environ, **stage.environment, "LOCAL_COPY": copied},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            refuse(f"the profile failed: {ran.stderr[-500:]}")
+        found[name] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
 async def _node_calls(stage: Stage, server: Server) -> dict[str, dict[str, float]]:
     """Count what views cost the node, in each state that a vault can be in.
 
@@ -386,6 +411,7 @@ async def main() -> None:
                         for connections in CONNECTIONS:
                             await asyncio.to_thread(contest.measure, connections)
                 raw = await asyncio.to_thread(_raw_redis, stage)
+                profile = await asyncio.to_thread(_profile, stage, contests)
                 calls = await _node_calls(stage, servers["ours"])
             finally:
                 for server in servers.values():
@@ -395,13 +421,14 @@ async def main() -> None:
         "ratio_to_static": _ratios(figures, str(RATIO_AT)),
         "ratio_to_static_by_connections": {str(c): _ratios(figures, str(c)) for c in CONNECTIONS},
         "node_calls": calls,
+        "profile_us": profile,
         "paths": figures,
         "raw_redis": raw,
         "vaults": VAULTS,
         "assets_per_vault": ASSETS,
     }
     path = save("read", report)
-    table = page(machine(), report)
+    table = page(machine(), report, {name: saved(name) for name in ELSEWHERE})
     (DOCS / "reading.md").write_text(table, encoding="utf-8")
     (DOCS / "images" / "reading.svg").write_text(_chart(figures), encoding="utf-8")
     print(table)

@@ -15,6 +15,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 import uvloop
@@ -84,7 +85,7 @@ class Load:
     """What is asked, and what came back."""
 
     def __init__(self, wanted: dict[str, Any]) -> None:
-        self.requests = [_request(path, headers) for path, headers in wanted["requests"]]
+        self.requests = [packed(path, headers) for path, headers in wanted["requests"]]
         self.expected = b"HTTP/1.1 %d" % wanted["status"]
         self.open = int(wanted["connections"])
         self.port = int(wanted["port"])
@@ -112,7 +113,8 @@ class Load:
         }
 
 
-def _request(path: str, headers: dict[str, str]) -> bytes:
+def packed(path: str, headers: Mapping[str, str]) -> bytes:
+    """Return a request as HTTP writes it."""
     lines = [f"GET {path} HTTP/1.1", "Host: bench", *(f"{n}: {v}" for n, v in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 

@@ -27,8 +27,16 @@ _NAMES = {
 }
 
 
-def page(machine: Mapping[str, Any], report: Mapping[str, Any]) -> str:
-    """Return the document."""
+ELSEWHERE = ("cache", "storm_redis_threads", "streams")
+"""The results of other commands that the document shows."""
+
+
+def page(
+    machine: Mapping[str, Any],
+    report: Mapping[str, Any],
+    elsewhere: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """Return the document; `elsewhere` are the results named in `ELSEWHERE`."""
     named = f"{machine['system']}, {machine['cpus']} CPUs, Python {machine['python']}"
     lines = [
         _HEAD.format(
@@ -38,7 +46,7 @@ def page(machine: Mapping[str, Any], report: Mapping[str, Any]) -> str:
         )
     ]
     lines += _ratios(report["ratio_to_static_by_connections"])
-    lines += _gap(report["paths"])
+    lines += _steps(report["paths"], report["profile_us"])
     lines += [
         "## Calls to the node",
         "",
@@ -56,6 +64,7 @@ def page(machine: Mapping[str, Any], report: Mapping[str, Any]) -> str:
         "(`REFRESH_AHEAD_SECONDS`).",
         "`node down` is read with `wait=0`: what there is, at once.",
         "",
+        *_elsewhere(elsewhere),
         "## All paths",
         "",
         "| path | connections | p50 ms | p99 ms | max ms | views/s | CPU µs | bytes |",
@@ -77,24 +86,85 @@ def page(machine: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _gap(paths: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """Say what stands between a path and static bytes: processor time, at 16 connections."""
-
-    def cpu(name: str) -> float:
-        return paths[name]["16"]["cpu_us"]
-
-    static, copy = "static, a vault's size", "static, a vault's size (local copy)"
-    local, asked = cpu("one vault (local copy)") - cpu(copy), cpu("one vault") - cpu(static)
-    ten = cpu("dashboard") - cpu("static, a page's size")
+def _steps(
+    paths: Mapping[str, Mapping[str, Mapping[str, float]]],
+    profile: Mapping[str, Mapping[str, float]],
+) -> list[str]:
+    """Say what stands between hot answers and static bytes, step by step."""
+    copied, asked = profile["local copy"], profile["asked"]
+    static, headers = copied["static"], copied["static with headers"] - copied["static"]
+    shown = ("one vault", "dashboard", "not modified")
+    rows = {
+        "static bytes: uvicorn, tracing, CORS, framework": [static] * len(shown),
+        "five more headers": [headers] * len(shown),
+        "find the answer, see that it holds, count it": [
+            copied[name] - static - headers for name in shown
+        ],
+        "ask Redis (not with the local copy)": [asked[name] - copied[name] for name in shown],
+        "**in all, local copy**": [copied[name] for name in shown],
+        "**in all**": [asked[name] for name in shown],
+    }
+    whole = paths["static, a page's size"]["16"]["cpu_us"]
+    left = {goal: whole / goal - whole for goal in (0.85, 0.6, 0.55)}
     return [
-        "What stands between these and static bytes is processor time of the server, at 16",
-        f"connections: {local:.0f} µs a view to find the answer and write its headers (local",
-        "copy),",
-        f"{asked:.0f} µs with the question to Redis for one vault, {ten:.0f} µs for ten.",
-        "Redis, the load and whatever else runs on the machine take part of the same processors:",
-        "single figures scatter by a third from run to run.",
+        "## What stands between them",
+        "",
+        "Processor time of the server, µs a request of 16 at once, in a process without sockets",
+        "(`benchmarks/read_profile.py`): the least of many rounds.",
+        "",
+        "| step | one vault | dashboard of ten | 304 for it |",
+        "|---|---|---|---|",
+        *(
+            f"| {step} | " + " | ".join(f"{spent:.0f}" for spent in row) + " |"
+            for step, row in rows.items()
+        ),
+        "",
+        f"With its sockets a static answer takes {whole:.0f} µs. All the rest may take",
+        "; ".join(f"{spare:.0f} µs for a goal of {goal}" for goal, spare in left.items()) + ".",
+        "What the process does not hold cannot be answered without asking Redis: the local copy",
+        "alone spares that step. Redis and the load take part of the same two processors.",
         "",
     ]
+
+
+def _elsewhere(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Show what is measured by commands of its own, as they saved it last."""
+    stampede = results["cache"]["stampede_of_1000"]["balance-cache"]
+    storm, streams = results["storm_redis_threads"], results["streams"]
+    told, memory = streams["publish_to_reader_ms"], streams["memory_mb"]
+    reads = f"p50 {storm['read_ms_median']:.1f} ms, p99 {storm['read_ms_p99']:.0f} ms"
+    settled = storm["transaction_seconds"]
+    times = f"first reader {told['first']:.0f} ms, to the last {told['last']:.0f} ms"
+    asked = f"{storm['distinct_vaults']:,} different vaults, {storm['node_requests']} node requests"
+    rows = {
+        "stampede: 1,000 readers of a cold vault, a fetch of 0.5 s": (
+            "cache",
+            f"{stampede['fetches']} fetch, {stampede['seconds']:.2f} s",
+        ),
+        f"login storm: {storm['logins']:,} users with ten vaults, a node of 500 ms": (
+            "storm_redis_threads",
+            f"{asked}, all warm after {storm['seconds']:.1f} s; ten warm ones meanwhile {reads}",
+        ),
+        "after a transaction in that storm: from its confirmation to the right balance": (
+            "storm_redis_threads",
+            f"{min(settled):.2f} to {max(settled):.2f} s",
+        ),
+        f"{streams['streams']:,} streams on one process": (
+            "streams",
+            f"{memory['kb_a_stream']:.0f} KB each; from a publish to the {times}",
+        ),
+    }
+    lines = [
+        "## Measured by commands of their own",
+        "",
+        "| what | command | figures | day |",
+        "|---|---|---|---|",
+    ]
+    for what, (name, figures) in rows.items():
+        command = f"make bench-{name.partition('_')[0]}"
+        day = results[name]["machine"]["when"][:10]
+        lines.append(f"| {what} | `{command}` | {figures} | {day} |")
+    return [*lines, ""]
 
 
 def _ratios(by_connections: Mapping[str, Mapping[str, float]]) -> list[str]:

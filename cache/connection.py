@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -33,10 +34,11 @@ _RETRIES = 1
 
 
 class QuickConnection(Connection):
-    """A TCP connection that packs its commands in C, as it parses its answers.
+    """A TCP connection that packs its commands in C, as it parses its answers, and writes at once.
 
     The asyncio client packs in Python, at a cost that grows with the number of keys; a read of
-    many vaults has three keys for each.
+    many vaults has three keys for each. Before Python 3.12 it also makes a task for each write, to
+    bound it in time, which takes a tenth of a round trip.
     """
 
     def pack_command(self, *args: EncodableT) -> list[bytes]:
@@ -44,6 +46,29 @@ class QuickConnection(Connection):
         if isinstance(args[0], str) and " " in args[0]:  # "CLIENT KILL" is two words
             return super().pack_command(*args)
         return [hiredis.pack_command(args)]  # type: ignore[arg-type]  # its stub knows one argument
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        """Send what `pack_command` or `pack_commands` returned.
+
+        What the transport takes without asking its writer to wait needs no timeout: a server that
+        does not read it does not answer either, and the wait for its answer is bounded.
+        """
+        writer = self._writer
+        if writer is not None and isinstance(command, list) and self._can_write_at_once(command):
+            writer.writelines(command)
+            return
+        await super().send_packed_command(command, check_health)
+
+    def _can_write_at_once(self, command: list[bytes]) -> bool:
+        """Tell whether the writer would not be made to wait (and no health is to be checked)."""
+        if self._writer is None or self.health_check_interval:
+            return False
+        transport = self._writer.transport
+        _, most = transport.get_write_buffer_limits()
+        waiting = transport.get_write_buffer_size()
+        return not transport.is_closing() and waiting + sum(map(len, command)) <= most
 
 
 def connect(redis_url: str) -> Redis:

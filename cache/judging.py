@@ -50,9 +50,9 @@ class Found:
 
 def own_fresh(value: Decoded, now_ms: int) -> Fresh:
     """Answer with a value of ours that nothing speaks against."""
-    age = max(0, now_ms - value.stored.timestamp_ms)
-    soft_ms = value.soft_life_ms or 0
-    return Fresh(value.stored, age, age >= soft_ms, soft_ms - age)
+    stored, soft_ms = value.stored, value.soft_life_ms or 0
+    age = max(0, now_ms - stored.timestamp_ms)
+    return Fresh(stored, age, age >= soft_ms, soft_ms - age)
 
 
 def judge(

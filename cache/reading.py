@@ -205,7 +205,8 @@ class Reading:
 
     def _count(self, chain_id: ChainId, closer: Sequence[ReadAnswer], read: int) -> None:
         """Count what readers met; what took no closer look was a hit."""
-        met = Counter(_outcome(answer) for answer in closer)
+        # Without a generator where nothing took one: it is on the read path.
+        met = Counter(_outcome(answer) for answer in closer) if closer else _NONE_MET
         hits = read - len(closer) + met["hit"] + met["foreign"]
         expired, invalidated, misses = met["expired"], met["invalidated"], met["miss"]
         self._counters.count("hits", hits)
@@ -228,6 +229,7 @@ def _outcome(answer: ReadAnswer) -> str:
 
 
 _MISSING = Missing()
+_NONE_MET: Counter[str] = Counter()
 _EPOCH = EPOCH.encode()
 
 

@@ -108,6 +108,7 @@ class TrackingConnection(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOT_ENOUGH)
         self._asked: deque[tuple[OnAnswer, int]] = deque()
         self._answers: list[Any] = []
+        self._unsent: list[bytes] = []
         self._ended = asyncio.Event()
 
     @classmethod
@@ -165,17 +166,28 @@ class TrackingConnection(asyncio.Protocol):
 
     def ask(self, command: Sequence[Argument], on_answer: OnAnswer) -> None:
         """Send a command; `on_answer` is called when its answer arrives, never after the end."""
-        self.ask_packed(pack(command), on_answer)
+        if self.is_open:
+            self._asked.append((on_answer, 1))
+            self._unsent.append(pack(command))
+            self._send()
 
     def ask_packed(self, packed: bytes, on_answer: OnAnswer, *, commands: int = 1) -> None:
-        """Send commands that `pack` has packed: what is sent again is packed once.
+        """Send at the end of this tick commands that `pack` has packed, with all asked in it.
 
-        The answer to several commands is the list of their answers.
+        What is asked again is packed once; a write of its own would be half of what it costs. The
+        answer to several commands is the list of their answers.
         """
-        if self._transport is None or not self.is_open:
+        if not self.is_open:
             return
         self._asked.append((on_answer, commands))
-        self._transport.write(packed)
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent.append(packed)
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if unsent and self._transport is not None and self.is_open:
+            self._transport.write(b"".join(unsent))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the socket."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from domain.bech32 import decode_fuel_bech32
 from domain.errors import InvalidAddressError, InvalidValueError
+from domain.frozen import cheaply_frozen
 
 Address = str
 """A predicate's address: ``0x`` and 64 lower-case hex digits (`parse_address` makes one)."""
@@ -136,7 +137,7 @@ def check_block_height(height: int) -> BlockHeight:
     return height
 
 
-@dataclass(frozen=True, slots=True)
+@cheaply_frozen
 class Balance:
     """One asset's amount, in base units."""
 
@@ -196,7 +197,7 @@ class StaleReason(StrEnum):
     RESTORED = "restored"  # the cache has lost it; the database still knew it
 
 
-@dataclass(frozen=True, slots=True)
+@cheaply_frozen
 class Fresh:
     """The answer of a hit: right as far as anybody has told us.
 

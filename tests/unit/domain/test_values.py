@@ -6,7 +6,13 @@ import pytest
 
 from domain.bech32 import _CHARSET, _expanded_prefix, _polymod
 from domain.errors import InvalidAddressError, InvalidValueError
-from domain.values import checksum_address, parse_address, parse_amount, read_chain_id
+from domain.values import (
+    Balance,
+    checksum_address,
+    parse_address,
+    parse_amount,
+    read_chain_id,
+)
 
 LOWER = "0x09c0b2d1a486c439a87bcba6b46a7a1a23f3897cc83a94521a96da5c23bc58db"
 CHECKSUM = "0x09c0b2D1a486c439a87Bcba6b46a7A1A23f3897CC83A94521A96dA5c23bc58Db"
@@ -92,3 +98,11 @@ def test_a_chain_id_in_foreign_json_is_a_number_or_its_text(
     raw: object, chain_id: int | None
 ) -> None:
     assert read_chain_id(raw) == chain_id
+
+
+def test_a_cheaply_frozen_value_is_a_value() -> None:
+    one, same, other = Balance(LOWER, 1), Balance(LOWER, 1), Balance(LOWER, 2)
+
+    assert one == same != other
+    assert len({one, same, other}) == 2
+    assert not hasattr(one, "__dict__")
