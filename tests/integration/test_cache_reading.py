@@ -64,7 +64,7 @@ async def test_a_publish_between_the_two_trips_is_seen_as_fresh(
 ) -> None:
     torn.happens = lambda: writer.put(snapshot(ALICE, 7))
 
-    answer = await reader.read(ALICE)
+    answer = await reader.read_once(ALICE)
 
     assert isinstance(answer, Fresh)
     assert answer.stored.snapshot == snapshot(ALICE, 7)
@@ -82,7 +82,7 @@ async def test_a_refill_between_the_two_trips_ends_an_invalidation(
     await writer.cache.invalidate([ALICE], MAINNET, 6)
     torn.happens = lambda: writer.put(snapshot(ALICE, 2, height=6))
 
-    answer = await reader.read(ALICE)
+    answer = await reader.read_once(ALICE)
 
     assert isinstance(answer, Fresh)
     assert answer.stored.version == 2
@@ -97,7 +97,7 @@ async def test_an_invalidation_between_the_two_trips_is_seen(
 
     torn.happens = refill_and_invalidate
 
-    answer = await reader.read(ALICE)
+    answer = await reader.read_once(ALICE)
 
     assert isinstance(answer, Stale)
     assert answer.reason == "invalidated"
@@ -110,7 +110,7 @@ async def test_what_goes_between_the_two_trips_is_missing(
     await client.set(f"balance:invalidated:{ALICE}", "1", ex=60)
     torn.happens = client.flushdb
 
-    assert await reader.read(ALICE) == Missing()
+    assert await reader.read_once(ALICE) == Missing()
 
 
 async def commands_for(client: Redis, act: Callable[[], Awaitable[object]]) -> dict[str, int]:
@@ -125,11 +125,11 @@ async def test_a_thousand_simultaneous_reads_need_a_handful_of_commands(
     client: Redis, writer: Harness
 ) -> None:
     await writer.put(snapshot(ALICE, 3))
-    await writer.read(ALICE)
+    await writer.read_once(ALICE)
     answers: list[Any] = []
 
     async def read_all() -> None:
-        answers.extend(await asyncio.gather(*(writer.read(ALICE) for _ in range(1_000))))
+        answers.extend(await asyncio.gather(*(writer.read_once(ALICE) for _ in range(1_000))))
 
     calls = await commands_for(client, read_all)
 
@@ -143,7 +143,7 @@ async def test_a_stampede_on_a_cold_vault_needs_a_handful_of_commands(
     leases: list[Any] = []
 
     async def miss_and_ask() -> None:
-        await writer.read(ALICE)
+        await writer.read_once(ALICE)
         held = await writer.cache.acquire(MAINNET, [ALICE], seen={ALICE: 0})
         leases.append(held[ALICE])
 
@@ -180,15 +180,15 @@ async def test_a_read_after_an_invalidation_shares_no_round_trip_from_before_it(
 
     async def read_on() -> None:
         while not over.is_set():
-            await busy.read(ALICE)
+            await busy.read_once(ALICE)
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as readers:
         for _ in range(8):
             readers.create_task(read_on())
         for height in range(1, 100):
             await writer.put(snapshot(ALICE, height, height=height))
-            assert await busy.is_fresh(ALICE)
+            assert isinstance(await busy.read_once(ALICE), Fresh)
             await writer.cache.invalidate([ALICE], MAINNET, height + 1)
-            assert not await busy.is_fresh(ALICE)
+            assert not isinstance(await busy.read_once(ALICE), Fresh)
         over.set()
     await busy.cache.aclose()  # type: ignore[attr-defined]  # the store has it
