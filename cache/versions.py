@@ -20,7 +20,7 @@ import contextlib
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -85,9 +85,17 @@ class Versions:
     Args:
         client: says where Redis is.
         tracked: have Redis tell of changes.
+        monotonic: the clock by which it believes for a while, in seconds.
     """
 
-    def __init__(self, client: Redis, *, tracked: bool) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        tracked: bool,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
         self._client = client
         self._tracked = tracked
         self._keys = Keys()
@@ -143,7 +151,7 @@ class Versions:
 
     def is_held(self, question: Question) -> bool:
         """Tell whether it holds without asking; False: nobody knows."""
-        now = time.monotonic()
+        now = self._monotonic()
         return now < question.held_until and now < self._trusted_until
 
     async def holds(self, question: Question) -> bool:
@@ -152,7 +160,7 @@ class Versions:
         if connection is None or not connection.is_open:
             self._open()
             return False
-        asked = _Asked(question, time.monotonic(), asyncio.get_running_loop().create_future())
+        asked = _Asked(question, self._monotonic(), asyncio.get_running_loop().create_future())
         self._under_way[asked] = None
         connection.ask_packed(
             question.packed, partial(self._answer, asked), commands=question.commands
@@ -244,7 +252,7 @@ class Versions:
         """Ask again and again, until the connection ends or has been silent for too long."""
         self._pinged_at = None
         while connection.is_open:
-            now = time.monotonic()
+            now = self._monotonic()
             if self._pinged_at is None:
                 self._pinged_at = now
                 connection.ask_packed(_PING, partial(self._heard, now))

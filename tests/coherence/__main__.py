@@ -81,7 +81,7 @@ def _tell(some: Findings, console: Console) -> None:
 def _conclude(found: Findings, told: str) -> int:
     sys.stdout.write(
         f"{found.interleavings} interleavings, {found.fresh_reads} fresh reads checked "
-        f"({found.copied_reads} of a copy), {found.violating} violations, {told}\n"
+        f"({found.copied_reads} of a copy or sent again), {found.violating} violations, {told}\n"
     )
     return 1 if found.violating else 0
 

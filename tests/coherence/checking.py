@@ -24,7 +24,7 @@ class Findings:
         interleavings: runs.
         violating: runs in which the law was broken.
         fresh_reads: fresh answers that were checked; without them a check proves nothing.
-        copied_reads: how many of them came from a process's copy.
+        copied_reads: how many of them came from a copy, or were sent again.
         first: the order of steps of the shortest violating run, and what was wrong.
         runs: the names of some violating runs; each can be played again by its name.
     """

@@ -17,17 +17,18 @@ from redis.asyncio import Redis
 from cache.copies import TRUSTED_SECONDS, Copies
 from cache.local_copy import CopiedReading, LocalCopy
 from cache.reading import Reading
-from cache.tracking_connection import TrackingConnection
+from cache.tracking_connection import TrackingConnection, pack
 from domain.values import BlockHeight, Fresh
 from tests.cache_support import MAINNET, ManualClock
 from tests.coherence.stepping import Where, open_socket
 from tests.coherence.systems import Ours, bako_invalidate, cleared, ours_on_redis
 from tests.coherence.world import VAULT, Content, Invalidation, World, content_of
 
-_NOWHERE = Redis(port=1, driver_info=None)
+NOWHERE = Redis(port=1, driver_info=None)
 """A client that opens nothing, and does not look up its own version for each run."""
 
-_PING = hiredis.pack_command(("PING",))
+_MARK = b"all that was told until here"
+_ASK_FOR_MARK = pack(("ECHO", _MARK))
 
 
 class Wire:
@@ -50,8 +51,8 @@ class Wire:
 
     def write(self, data: bytes) -> None:
         """Send; the server has done it when this returns."""
-        self._socket.sendall(data + _PING)
-        while (message := self._next()) != b"PONG":
+        self._socket.sendall(data + _ASK_FOR_MARK)
+        while (message := self._next()) != _MARK:
             self.told.append(message)
 
     def abort(self) -> None:
@@ -85,7 +86,7 @@ class SteppedCopy(LocalCopy):
     """Does nothing of its own accord: actors ask, deliver, and lose the link."""
 
     def __init__(self, wire: Wire, clock: ManualClock) -> None:
-        super().__init__(_NOWHERE, most_vaults=10)
+        super().__init__(NOWHERE, most_vaults=10)
         self._copies = Copies(10, clock)
         self._wire = wire
         self.link()
@@ -123,16 +124,18 @@ class OursCopied(Ours):
         super().__init__(ours_on_redis().cache)
         self.wire = wire
         self.time = ManualClock()
-        self.copy = SteppedCopy(wire, self.time)
         self.untold: list[Invalidation] = []
-        store: Any = ours_on_redis().cache
+        self.copying: Any = ours_on_redis().cache
+        self._equip(self.copying)
+
+    def _equip(self, store: Any) -> None:
+        self.copy = SteppedCopy(self.wire, self.time)
         reading = store._reading
         assert isinstance(reading, Reading)
         store._copy = self.copy
         store._reading = CopiedReading(
             reading, self.copy, reading._clock, store.counters, reading._measures
         )
-        self.copying: Any = store
 
     async def read_here(self, world: World) -> None:
         """Read through the copy, and hold the answer to what this process must know."""

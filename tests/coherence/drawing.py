@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from tests.coherence.checking import Findings, check_progress, prepare, reset
 from tests.coherence.copy_scenarios import draw_copied
 from tests.coherence.copying import OursCopied, Wire
+from tests.coherence.resend_scenarios import draw_resent
+from tests.coherence.resending import OursResending
 from tests.coherence.scenarios import Casting
 from tests.coherence.stepping import Actor, PlainServer, Where, run
 from tests.coherence.systems import System, ours_on_redis, the_twin
@@ -35,7 +37,9 @@ class Stage:
 
 
 def check_drawn(numbers: Iterable[int], seed: int, stage: Stage) -> Findings:
-    """Run drawn scenarios in drawn orders: on the twin, on Redis, on Redis with a copy by turns.
+    """Run drawn scenarios in drawn orders.
+
+    By turns on the twin, on Redis, on Redis with a copy, and where answers are sent again.
 
     A run depends on the seed and its number alone.
     """
@@ -46,8 +50,10 @@ def check_drawn(numbers: Iterable[int], seed: int, stage: Stage) -> Findings:
         reset(stage.server if on_redis else None)
         world = World()
         system: System
-        if number % 4 == 0:
+        if number % 8 == 0:
             system, scenario = OursCopied(stage.wire), draw_copied(draw)
+        elif number % 4 == 0:
+            system, scenario = OursResending(stage.wire), draw_resent(draw)
         else:
             system = ours_on_redis() if on_redis else the_twin()
             scenario = Casting(with_faults=on_redis, choose=draw).draw()

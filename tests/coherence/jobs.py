@@ -14,6 +14,8 @@ from tests.coherence.checking import Findings, MakeSystem, explore, perform
 from tests.coherence.copy_scenarios import COPIED_SMALL
 from tests.coherence.copying import OursCopied
 from tests.coherence.drawing import Stage, check_drawn
+from tests.coherence.resend_scenarios import RESENT
+from tests.coherence.resending import OursResending
 from tests.coherence.scenarios import CLEARED, LARGE, OURS_SMALL, PROLONGED, SMALL, Scenario
 from tests.coherence.stepping import PlainServer, Schedule
 from tests.coherence.systems import ours_on_redis, the_twin
@@ -23,6 +25,7 @@ _DRAWN_AT_ONCE = 500
 _ON: dict[str, Callable[[Stage], tuple[MakeSystem, PlainServer | None]]] = {
     "redis": lambda stage: (ours_on_redis, stage.server),
     "copy": lambda stage: (partial(OursCopied, stage.wire), stage.server),
+    "resent": lambda stage: (partial(OursResending, stage.wire), stage.server),
     "twin": lambda _: (the_twin, None),
 }
 
@@ -31,6 +34,7 @@ CASTS: dict[str, Scenario] = {
     for place, scenarios in (
         ("redis", (*SMALL, *OURS_SMALL, *CLEARED, *PROLONGED, *LARGE)),
         ("copy", COPIED_SMALL),
+        ("resent", RESENT),
         ("twin", (*SMALL, *CLEARED[:2])),
     )
     for scenario in scenarios
