@@ -229,7 +229,7 @@ def _outcome(answer: ReadAnswer) -> str:
 
 
 _MISSING = Missing()
-_NONE_MET: Counter[str] = Counter()
+_NONE_MET = Counter(hit=0, foreign=0, expired=0, invalidated=0, miss=0)
 _EPOCH = EPOCH.encode()
 
 
