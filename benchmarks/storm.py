@@ -21,13 +21,21 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.common import refuse, save
-from benchmarks.storm_stage import CALLS_PER_SECOND, LATENCY_SECONDS, Stage, stage
+from benchmarks.storm_stage import (
+    CALLS_PER_SECOND,
+    LATENCY_SECONDS,
+    PROCESSES,
+    WARMUP_CONCURRENCY,
+    Stage,
+    stage,
+)
 from benchmarks.storm_users import Population, population
 from cache.warm_ups import Shelf
 from devnet.options import BASE_ASSET_ID
 from domain.values import Address, Fresh, Lane
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
+from tasks.warm_up import BEHIND_AT_ONCE
 
 REQUEST = 200
 TRANSACTIONS = 5
@@ -46,12 +54,13 @@ class Figures:
         node_requests: GraphQL requests of the storm, those of the transactions left out.
         allowed_requests: 1.5 times the fewest possible.
         seconds: from the first login to the last warm vault.
-        node_bound_seconds: the fewest requests as fast as the budget and the processes allow,
-            if nothing but the node cost time.
+        node_bound_seconds: the fewest requests as fast as the budget, `WARMUP_CONCURRENCY` and the
+            processes allow, if nothing but the node cost time. A process has as many under way as
+            it has tasks, and those that it fetches beside its planning.
         seconds_without_tasks: the same number of vaults fetched and published here by one program
             in the fewest requests, with nothing else to do: what this machine needs for it.
-        worker_cpu_seconds: computing time of the workers, of all kinds.
-        node_cpu_seconds: of the simulated node, which runs on the same machine.
+        cpu_seconds: computing time by kind of program; all run on this machine. ``logins`` is the
+            program that logs in, pays, reads and looks whether all is warm.
         transaction_seconds: from each confirmation to the right balance in the cache.
         read_ms_median: a read of ten warm vaults during the storm.
         read_ms_p99: the slowest hundredth of them.
@@ -66,8 +75,7 @@ class Figures:
     seconds: float
     node_bound_seconds: float
     seconds_without_tasks: float
-    worker_cpu_seconds: float
-    node_cpu_seconds: float
+    cpu_seconds: dict[str, float]
     transaction_seconds: list[float]
     read_ms_median: float
     read_ms_p99: float
@@ -210,15 +218,18 @@ async def _until_right(stage: Stage, amounts: dict[Address, int], height: int) -
             refuse(f"{address} is wrong after its transaction")
 
 
-async def measure(logins: int, vaults: int, pool: str, broker_url: str) -> Figures:
-    """Run one storm."""
+async def measure(
+    logins: int, vaults: int, pool: str, broker_url: str, broker: EmbeddedServer | None
+) -> Figures:
+    """Run one storm; `broker` is the server at the URL if it is ours."""
     people = population(logins, vaults, 0.3)
     at_once = 1 if pool == "prefork" else 6
     options = ("-P", pool, "-c", str(at_once))
-    async with stage(people, broker_url, options) as running:
+    async with stage(people, broker_url, options, broker) as running:
         storm = await _storm(running, people)
         alone = await _without_tasks(running, len(people.distinct))
     fewest = math.ceil(len(people.distinct) / REQUEST)
+    under_way = min(WARMUP_CONCURRENCY, PROCESSES * (at_once + BEHIND_AT_ONCE))
     return Figures(
         broker="rabbitmq" if broker_url.startswith("amqp") else "redis",
         pool=pool,
@@ -229,11 +240,10 @@ async def measure(logins: int, vaults: int, pool: str, broker_url: str) -> Figur
         seconds=round(storm.seconds, 2),
         node_bound_seconds=max(
             fewest / CALLS_PER_SECOND + LATENCY_SECONDS,
-            math.ceil(fewest / (2 * at_once)) * LATENCY_SECONDS,
+            math.ceil(fewest / under_way) * LATENCY_SECONDS,
         ),
         seconds_without_tasks=round(alone, 2),
-        worker_cpu_seconds=round(storm.cpu["workers"], 1),
-        node_cpu_seconds=round(storm.cpu["node"], 1),
+        cpu_seconds={kind: round(seconds, 1) for kind, seconds in storm.cpu.items()},
         transaction_seconds=storm.transactions,
         read_ms_median=round(statistics.median(storm.reads), 2),
         read_ms_p99=round(sorted(storm.reads)[int(len(storm.reads) * 0.99)], 2),
@@ -260,7 +270,7 @@ def main(
     broker = None if broker_url else EmbeddedServer.start(policy=BROKER_POLICY)
     try:
         url = broker.url() if broker is not None else broker_url
-        figures = asyncio.run(measure(logins, vaults, pool, url))
+        figures = asyncio.run(measure(logins, vaults, pool, url, broker))
     finally:
         if broker is not None:
             broker.stop()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ from tasks.publisher import CeleryPublisher, open_publisher
 
 LATENCY_SECONDS = 0.5
 CALLS_PER_SECOND = 20
+WARMUP_CONCURRENCY = int(CALLS_PER_SECOND * LATENCY_SECONDS)
+"""As many requests as the budget keeps under way."""
+
+PROCESSES = 2
+"""Workers for warm-ups."""
 
 Programs: TypeAlias = Mapping[str, Sequence[subprocess.Popen[bytes]]]
 
@@ -61,8 +67,9 @@ class Stage:
         return self.log.read_text().count(f'"{event}"')
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Return what each kind of program has computed so far."""
-        return {kind: sum(map(_cpu_seconds, some)) for kind, some in self.programs.items()}
+        """Return what each kind of program has computed so far, this one as ``logins``."""
+        spent = {kind: sum(map(_cpu_seconds, some)) for kind, some in self.programs.items()}
+        return {**spent, "logins": time.process_time()}
 
 
 def _cpu_seconds(process: subprocess.Popen[bytes]) -> float:
@@ -84,7 +91,7 @@ def _programs(
         (*celery, "-Q", "invalidation", "-c", "2", "-n", "invalidation@storm"),
         *(
             (*celery, "-Q", "warmup,refresh", *pool, "-n", f"warmup-{place}@storm")
-            for place in range(2)
+            for place in range(PROCESSES)
         ),
     )
     with log.open("ab") as output:
@@ -110,8 +117,10 @@ def _programs(
 
 
 @contextlib.asynccontextmanager
-async def stage(people: Population, broker_url: str, pool: tuple[str, ...]) -> AsyncIterator[Stage]:
-    """Run everything that a storm needs, on free ports."""
+async def stage(
+    people: Population, broker_url: str, pool: tuple[str, ...], broker: EmbeddedServer | None = None
+) -> AsyncIterator[Stage]:
+    """Run everything that a storm needs, on free ports; `broker` is whose computing is counted."""
     node_port = free_port()
     cache = EmbeddedServer.start(memory="512mb")
     try:
@@ -127,7 +136,7 @@ async def stage(people: Population, broker_url: str, pool: tuple[str, ...]) -> A
                 "DATABASE_URL": database,
                 "FUEL_NETWORKS": json.dumps([network]),
                 "NODE_CALLS_PER_SECOND": str(CALLS_PER_SECOND),
-                "WARMUP_CONCURRENCY": str(int(CALLS_PER_SECOND * LATENCY_SECONDS)),
+                "WARMUP_CONCURRENCY": str(WARMUP_CONCURRENCY),
             }
             named: dict[str, Any] = {
                 k if k == "REDIS_URL" else k.lower(): v for k, v in environment.items()
@@ -138,7 +147,11 @@ async def stage(people: Population, broker_url: str, pool: tuple[str, ...]) -> A
                 runtime = await Runtime.open(settings)
                 try:
                     async with open_publisher(settings, seconds=10.0) as publisher:
-                        yield Stage(settings, runtime, publisher, node, running, log)
+                        servers = {"cache": [cache.process]}
+                        if broker is not None:
+                            servers["broker"] = [broker.process]
+                        programs = {**running, **servers}
+                        yield Stage(settings, runtime, publisher, node, programs, log)
                 finally:
                     await node.close()
                     await runtime.close()

@@ -34,6 +34,7 @@ _MARKS_BYTES = 128
 
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,32}")
 _REMEMBERED_ASSETS = 4096
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 class PoisonedValueError(InvalidValueError):
@@ -159,4 +160,4 @@ def _text(value: object) -> str:
 
 
 def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _COMPACT.encode(value)

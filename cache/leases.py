@@ -44,7 +44,7 @@ class Leases:
     def __init__(self, commands: Commands, keys: Keys, lives: Lives) -> None:
         self._commands = commands
         self._keys = keys
-        self._lives = lives
+        self._lease_ms, self._state_ms = milliseconds(lives.lease_seconds), lives.state_ms
         self._epoch = () if keys.hash_tags else (EPOCH,)
         self._offers = commands.shared(self._ask_for_leases, most=PORTION)
         self._remaining = commands.shared(self._ask_remaining, most=PORTION)
@@ -70,7 +70,7 @@ class Leases:
             for wish, token in zip(wishes, tokens, strict=True)
         ]
         answers = await self._commands.run("acquire", calls)
-        lease_ms = milliseconds(self._lives.lease_seconds)
+        lease_ms = self._lease_ms
         return [
             _Offer(Lease(wish.address, wish.chain_id, token, number, lease_ms), lease_ms)
             if mine
@@ -90,16 +90,15 @@ class Leases:
         ]
         return [*names, *self._epoch], (
             token,
-            milliseconds(self._lives.lease_seconds),
-            self._lives.state_ms,
+            self._lease_ms,
+            self._state_ms,
             "" if seen is None else seen,
         )
 
     async def extend(self, leases: Sequence[Lease]) -> dict[Address, bool]:
         """Prolong leases that are still ours."""
-        life = milliseconds(self._lives.lease_seconds)
         calls: list[ScriptCall] = [
-            ((self._state(lease), *self._epoch), (lease.token, life)) for lease in leases
+            ((self._state(lease), *self._epoch), (lease.token, self._lease_ms)) for lease in leases
         ]
         answers = await self._commands.run("extend", calls)
         return {lease.address: answer == 1 for lease, answer in zip(leases, answers, strict=True)}

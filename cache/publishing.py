@@ -35,6 +35,7 @@ class Publishing:
         self._commands = commands
         self._keys = keys
         self._lives = lives
+        self._keep_ms, self._state_ms = lives.keep_ms, lives.state_ms
         self._chain_ids = tuple(chain_ids)
 
     async def publish(self, leased: Sequence[tuple[Lease, Snapshot]]) -> dict[Address, Published]:
@@ -73,8 +74,8 @@ class Publishing:
             encoded.until_epoch,
             encoded.until_version,
             fresh_ms,
-            self._lives.keep_ms,
-            self._lives.state_ms,
+            self._keep_ms,
+            self._state_ms,
             ahead_ms,
             names.ENDED_CHANNEL,
             ended_message(chain_id, address),
@@ -82,7 +83,7 @@ class Publishing:
             chain_id,
             len(others),
             CHANGES_LENGTH,
-            self._lives.keep_ms,
+            self._keep_ms,
             self._lives.probation_fresh_ms,
             int(encoded.is_too_large),
         )
@@ -115,12 +116,12 @@ class Publishing:
             "" if height is None else height,
             milliseconds(self._lives.flag_seconds),
             milliseconds(self._lives.transaction_cache_seconds),
-            self._lives.state_ms,
+            self._state_ms,
             int(chain_id is None),
             names.ENDED_CHANNEL,
             address,
             CHANGES_LENGTH,
-            self._lives.keep_ms,
+            self._keep_ms,
             int(not self._keys.hash_tags),
             self._lives.probation_ms,
             *chains,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -19,7 +19,8 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from cache.commands import PORTION, Argument, Commands, ScriptCall
+from cache.commands import PORTION, Argument, Command, Commands, ScriptCall
+from cache.counters import Counters
 from cache.lives import milliseconds
 from domain.values import Address, ChainId
 
@@ -130,6 +131,14 @@ class WarmUpProgress:
         return self.done + self.failed == self.total
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Login:
+    """One login; the same user's next one is another."""
+
+    user_id: str
+    plans: Mapping[ChainId, str]
+
+
 class WarmUps:
     """Collects, hands out in parts, and tells how far a user's warm-up is.
 
@@ -161,7 +170,7 @@ class WarmUps:
         self._failed_ms = milliseconds(PLAN_SECONDS)
         # Logins that come at one time share round trips.
         self._offers = self._commands.shared(self._offer, most=PORTION)
-        self._plans = self._commands.shared(self._commands.batch, most=PORTION)
+        self._logins = self._commands.shared(self._note, most=PORTION)
 
     async def offer(self, shelf: Shelf, token: str, addresses: Sequence[Address]) -> Tickets:
         """Let these vaults wait, unless they do so already."""
@@ -208,13 +217,19 @@ class WarmUps:
         waiting, _, taken, *_ = shelf.keys("")
         return sum(await self._commands.batch([("ZCARD", waiting), ("ZCARD", taken)]))
 
-    async def note_plan(
-        self, user_id: str, chain_id: ChainId, addresses: Sequence[Address]
-    ) -> None:
-        """Remember what a login asked for, so that its progress can be told."""
-        plan = json.dumps(list(addresses))
-        key = _plan_key(user_id, chain_id)
-        await self._plans.ask([("SET", key, plan, "EX", PLAN_SECONDS)])
+    async def note_login(self, user_id: str, plans: Mapping[ChainId, Sequence[Address]]) -> None:
+        """Count a login and remember what it asked for, so that its progress can be told."""
+        plan_texts = {chain_id: json.dumps(list(plan)) for chain_id, plan in plans.items()}
+        await self._logins.ask([_Login(user_id, plan_texts)])
+
+    async def _note(self, logins: Sequence[_Login]) -> list[None]:
+        plans: list[Command] = [
+            ("SET", _plan_key(login.user_id, chain_id), plan, "EX", PLAN_SECONDS)
+            for login in logins
+            for chain_id, plan in login.plans.items()
+        ]
+        await self._commands.batch([*plans, *Counters.commands({"warmups": len(logins)})])
+        return [None] * len(logins)
 
     async def progress(self, user_id: str, chain_id: ChainId) -> WarmUpProgress | None:
         """Return how far the user's last warm-up is; None: none is remembered."""

@@ -6,6 +6,7 @@ Among the modules that the application includes, so that beat has the handlers t
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,9 @@ from supervisor.processes import die_with_parent
 from tasks.dead_letters import keep
 from tasks.loop import process_loop
 from telemetry.spans import end_exporting, export_spans
+
+_COLLECT_AFTER = 10_000
+"""New objects until the youngest are looked through: those of some hundred vaults."""
 
 _log = structlog.get_logger("tasks")
 
@@ -57,14 +61,26 @@ def _open_process(**_: Any) -> None:
     parent = getattr(billiard_process.current_process(), "_parent_pid", None)
     if parent is not None and parent != os.getpid():
         die_with_parent(parent, signal.SIGKILL)
+    _collect_seldom()
     # Before the loop: asking the nodes who they are is the first that is done.
     export_spans(current_settings(), "balance-cache-worker")
     process_loop.open()
 
 
+def _collect_seldom() -> None:
+    """Leave what is there after the start out of every garbage collection.
+
+    Modules and their objects live as long as the process, and walking them took a fifth of what a
+    fetch of many vaults costs.
+    """
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
+
+
 @signals.worker_ready.connect
 def _ready(**_: Any) -> None:
     """Tell supervisors that tasks are being consumed from now on."""
+    _collect_seldom()
     _log.info("worker.ready")
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 import structlog
+import uvloop
 
 from config.settings import current_settings
 from domain.errors import BalanceCacheError
@@ -116,7 +117,7 @@ class ProcessLoop:
         self._process_id = os.getpid()
         self._runtime = None
         self._opening = None
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="balance-cache-loop", daemon=True
         )

@@ -9,6 +9,7 @@ from kombu import Exchange
 from kombu import Queue as BrokerQueue
 
 from config.settings import Settings
+from tasks import redis_transport  # noqa: F401 - is what redis:// names from here on
 from tasks.names import Queue
 from tasks.schedule import beat_schedule
 

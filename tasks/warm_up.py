@@ -23,7 +23,7 @@ from tasks.switches import is_switched_off
 _FETCH_SECONDS = 30
 """Shorter than the life of a part."""
 
-_BEHIND_AT_ONCE = 2
+BEHIND_AT_ONCE = 2
 """In one process: as much as it can plan meanwhile. More of them would only make the node's other
 callers wait, a confirmed transaction among them."""
 
@@ -76,9 +76,8 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
         for addresses, later in ((plan.now, False), (plan.later, True)):
             if addresses:
                 follows += await _offered(parts, addresses, plan.chain_id, later=later)
-        # Not before they wait: nobody may find a warm-up finished that has not begun.
-        await parts.warm_ups.note_plan(user_id, plan.chain_id, plan.wanted)
-    await parts.tally.add(warmups=1)
+    # Not before they wait: nobody may find a warm-up finished that has not begun.
+    await parts.warm_ups.note_login(user_id, {plan.chain_id: plan.wanted for plan in plans})
     parts.measures.warm_up_planned()
     _log.info(
         "warm_up.planned",
@@ -151,7 +150,7 @@ async def _offered(
 ) -> Sequence[Follow]:
     shelf = _shelf(parts, chain_id, later=later)
     tickets = await parts.warm_ups.offer(shelf, current_delivery().message_id, addresses)
-    if tickets.full and not later and len(_behind) < _BEHIND_AT_ONCE:
+    if tickets.full and not later and len(_behind) < BEHIND_AT_ONCE:
         begun = parts.background.start(_fetch_behind(parts, shelf))
         _behind.add(begun)
         begun.add_done_callback(_behind.discard)

