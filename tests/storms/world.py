@@ -114,13 +114,14 @@ class Storm:
         workers = [p for p in self.programs[:2] if p.process is not None]
         children = [child.pid for worker in workers for child in worker.children()]
         mains = [worker.process.pid for worker in workers if worker.process is not None]
-        process_id = self.random.choice(
-            [*mains, *children, self.cache.process.pid, self.broker.process.pid]
-        )
+        servers = [self.cache.process.pid, self.broker.process.pid]
+        process_id = self.random.choice([*mains, *children, *servers])
+        # RabbitMQ itself is a child of the program that was started.
+        send = os.killpg if process_id in servers else os.kill
         with suppress(ProcessLookupError):
-            os.kill(process_id, signal.SIGSTOP)
+            send(process_id, signal.SIGSTOP)
             await asyncio.sleep(self.random.uniform(0.3, 1.5))
-            os.kill(process_id, signal.SIGCONT)
+            send(process_id, signal.SIGCONT)
 
     def keep_alive(self) -> None:
         """Start again whatever has been killed, as an orchestrator does."""
