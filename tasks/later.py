@@ -21,7 +21,7 @@ from kombu import Queue as BrokerQueue
 
 from tasks import journal
 from tasks.app import app
-from tasks.names import Queue
+from tasks.names import CONFIRM_SECONDS, Queue
 from tasks.settings import is_rabbitmq
 
 _delay_seconds: ContextVar[float] = ContextVar("delay_seconds", default=0.0)
@@ -83,6 +83,7 @@ def publish(follows: Sequence[Follow]) -> None:
                 task_id=message_id,
                 expires=follow.expires_seconds,
                 ignore_result=True,
+                confirm_timeout=CONFIRM_SECONDS,
                 **_routed(follow.queue, follow.delay_seconds),
             )
 
@@ -104,6 +105,7 @@ def publish_again(
     queue = lane_of(task)
     options = _routed(queue, delay_seconds) if is_rabbitmq(app.conf.broker_url) else {}
     options.setdefault("countdown", delay_seconds if not options else 0)
+    options["confirm_timeout"] = CONFIRM_SECONDS
     with waiting(delay_seconds):
         task.retry(args=args, kwargs={}, exc=error, max_retries=limit, **options)
 
@@ -158,8 +160,25 @@ def waiting_queue(queue: Queue, delay_seconds: float) -> BrokerQueue:
 
 
 def waiting_queues(queue: Queue) -> list[BrokerQueue]:
-    """Return all queues in which messages of a lane wait on RabbitMQ; declared when first used."""
+    """Return all queues in which messages of a lane wait on RabbitMQ."""
     return [_waiting_queue(queue, step) for step in DELAY_STEPS_SECONDS]
+
+
+def declare_waiting_queues() -> None:
+    """Declare them all ahead of the first message that waits (RabbitMQ).
+
+    A quorum queue whose server dies within a second after it was declared may come up without a
+    leader, and nothing that is published to it is ever confirmed (seen on 3.10).
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not answer.
+    """
+    if is_rabbitmq(app.conf.broker_url):
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=app.conf.broker_connection_timeout)
+            for queue in Queue:
+                for put_off in waiting_queues(queue):
+                    put_off(connection.default_channel).declare()
 
 
 def _waiting_queue(queue: Queue, step_seconds: int) -> BrokerQueue:

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from billiard import process as billiard_process
 from celery import signals
+from kombu.exceptions import KombuError
 
 from cache.dead_letters import DeadLetter
 from config.logging import configure_logging
@@ -25,6 +26,7 @@ from runtime.assembly import Runtime
 from runtime.start_up import refuse_wrong_chains
 from supervisor.processes import die_with_parent
 from tasks.dead_letters import keep
+from tasks.later import declare_waiting_queues
 from tasks.loop import process_loop
 from telemetry.spans import end_exporting, export_spans
 
@@ -81,6 +83,10 @@ def _collect_seldom() -> None:
 def _ready(**_: Any) -> None:
     """Tell supervisors that tasks are being consumed from now on."""
     _collect_seldom()
+    try:
+        declare_waiting_queues()
+    except (KombuError, OSError) as error:  # they are declared when the first message waits
+        _log.warning("worker.queues_not_declared", reason=str(error))
     _log.info("worker.ready")
 
 

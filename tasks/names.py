@@ -41,5 +41,10 @@ PRUNE = "balances.prune_history"
 FOLLOW_SECONDS = 2
 """How often beat sees to it that somebody follows each chain."""
 
+CONFIRM_SECONDS = 5.0
+"""How long RabbitMQ may take to confirm a message; then it is published again over a new link. What
+meets a queue that is just coming up after a restart may never be confirmed, and without a bound
+whoever publishes it waits for ever."""
+
 WARMUP_EXPIRES_SECONDS = 120
 """After this nobody waits for a login's warm-up any more: the dashboard was read meanwhile."""

@@ -19,6 +19,7 @@ from kombu.exceptions import KombuError
 from config.settings import Settings
 from domain.errors import PublishingError
 from tasks import headers, journal, measuring  # noqa: F401 - two of them listen to publishing
+from tasks.names import CONFIRM_SECONDS
 from tasks.settings import celery_configuration
 
 PUBLISH_SECONDS = 0.1
@@ -146,5 +147,6 @@ class CeleryPublisher:
             # Once more at once: the first try may meet a connection that died in the pool.
             retry=True,
             retry_policy=_RETRY_ONCE,
+            confirm_timeout=CONFIRM_SECONDS,
         )
         return str(sent.id)

@@ -7,6 +7,7 @@ from typing import Any
 from config.settings import Settings
 from tasks.names import (
     AUDIT,
+    CONFIRM_SECONDS,
     FOLLOW,
     FOLLOW_SECONDS,
     FORGET_REPLIES,
@@ -39,7 +40,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     beats do no harm: a predicate that is fresh or being fetched is not due, and a chain that is
     followed is not followed twice.
     """
-    return {
+    entries = {
         **_refreshes(settings),
         **_lost_messages(),
         **_replies(),
@@ -48,6 +49,9 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
         **(_followers(settings) if _follows(settings) else {}),
         **(_prices(settings) if settings.price_source is not None else {}),
     }
+    for entry in entries.values():
+        entry["options"]["confirm_timeout"] = CONFIRM_SECONDS
+    return entries
 
 
 def _refreshes(settings: Settings) -> dict[str, dict[str, Any]]:

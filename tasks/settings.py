@@ -84,6 +84,9 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         # Look for abandoned messages every 5 s; kombu's own default is every 100 s.
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
+        # Whoever is killed while he brings messages back holds this lock until it is over. kombu's
+        # own five minutes would keep a killed worker's messages from everybody for as long.
+        "unacked_mutex_expire": 10,
         # Take from the queues in their order, the invalidation lane first.
         "queue_order_strategy": "priority",
         # A broker that vanishes without closing the connection is noticed.

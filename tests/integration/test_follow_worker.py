@@ -112,10 +112,11 @@ async def test_deposits_that_are_found_without_a_broker_are_fetched_when_it_is_b
 
             await eventually(found, "declared wrong")
 
-        async def told() -> bool:
-            return bool(site.logged("follow.broker_away"))
+        async def both_are_owed() -> bool:
+            status = await runtime.followed(CHAIN_ID).cursors.status(CHAIN_ID)
+            return set(status.state.owed) == set(vaults)
 
-        await eventually(told, "the broker took no refill")
+        await eventually(both_are_owed, "the broker took no refill, and none is forgotten")
 
     for vault in vaults:
         await right(runtime, vault, 7, seconds=60)  # the worker must find its broker first

@@ -16,6 +16,11 @@ from balance_cache_client.errors import NotEnqueuedError
 _THREADS = 2
 _OPEN_SECONDS = 5.0
 _WARM_UP_LIFE_SECONDS = 120
+_CONFIRM_SECONDS = 5.0
+"""A confirm that is lost must not keep a thread for ever: the message is sent once more, over a new
+link."""
+
+_RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
 class TaskSender:
@@ -114,6 +119,8 @@ class TaskSender:
             declare=[self._lane(queue)],
             expires=expires,
             ignore_result=True,
-            retry=False,
+            retry=True,
+            retry_policy=_RETRY_ONCE,
+            confirm_timeout=_CONFIRM_SECONDS,
         )
         return str(sent.id)

@@ -9,7 +9,8 @@ import pytest
 from config.settings import Settings
 from tasks import invalidation, refresh, warm_up
 from tasks.declare import MAX_RETRY_SECONDS, declare_task, retry_delay
-from tasks.names import Queue
+from tasks.names import CONFIRM_SECONDS, Queue
+from tasks.schedule import beat_schedule
 from tasks.settings import celery_configuration
 
 TASKS = [
@@ -101,6 +102,13 @@ def test_beat_asks_for_each_network_with_an_expiry() -> None:
     assert sorted(entry["args"] for entry in entries.values()) == [(0,), (9889,)]
     assert {entry["schedule"] for entry in entries.values()} == {7}
     assert {entry["options"]["expires"] for entry in entries.values()} == {7}
+
+
+def test_beat_waits_for_no_confirm_without_an_end() -> None:
+    entries = beat_schedule(Settings(price_source="prices.json")).values()
+
+    assert len(entries) > 8
+    assert {entry["options"]["confirm_timeout"] for entry in entries} == {CONFIRM_SECONDS}
 
 
 def test_beat_asks_for_a_follower_of_each_network_unless_nobody_is_to_follow() -> None:

@@ -17,7 +17,7 @@ def test_a_new_deployment_soon_has_prices_and_a_look_that_waited_is_dropped(
     [entry] = [e for e in beat_schedule(settings).values() if e["task"] == REFRESH_PRICES]
 
     assert entry["schedule"] == looks
-    assert entry["options"] == {"queue": "refresh", "expires": looks}
+    assert (entry["options"]["queue"], entry["options"]["expires"]) == ("refresh", looks)
 
 
 def test_without_a_source_nobody_looks() -> None:
