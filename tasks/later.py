@@ -3,7 +3,7 @@
 On Redis a delay is Celery's own countdown. RabbitMQ's quorum queues know no countdown that does not
 block a worker (a worker cannot take more than it works on); there a delayed message waits in a
 queue for waiting until it expires, and the broker then moves it to its lane. A queue expires at its
-head only, so that delays of one size have a queue for themselves (docs/decisions/0058).
+head only, so that delays of one size have a queue for themselves (docs/decisions/0059).
 """
 
 from __future__ import annotations
