@@ -1,6 +1,6 @@
 """Breaks the scripts and the store one line at a time, and tells which breaks no test notices.
 
-``python -m tests.coherence.mutation`` works on a copy of the project; docs/coherence.md explains
+``python -m tests.coherence.mutation`` works on copies of the project; docs/coherence.md explains
 the survivors.
 """
 
@@ -13,60 +13,45 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+
+from tests.coherence.mutation_suites import Suite, suite_of
 
 _ROOT = Path(__file__).resolve().parents[2]
-_COPIED = ("cache", "domain", "supervisor", "config", "tests", "pyproject.toml")
-_COPY = ("copies", "local_copy", "tracking_connection")
-_PYTHON = ("judging", "publishing", "leases", "lives", "reading", "waiting", "hot", *_COPY)
-_TESTS = (
-    "tests/unit/cache/test_cache_lives.py",
-    "tests/unit/cache/test_judging.py",
-    "tests/contract/test_cache_contract.py",
-    "tests/integration/test_cache_reading.py",
-    "tests/integration/test_cache_drop_in.py",
-    "tests/integration/test_cache_failures.py",
-    "tests/coherence/test_explorer.py",
-)
-_SCHEDULE = ("tests/contract/test_refresh_schedule_contract.py",)
-_COPY_TESTS = (
-    "tests/unit/cache/test_copies.py",
-    "tests/integration/test_cache_local_copy.py",
-    "tests/coherence/test_copied.py",
-)
-_OWN_TESTS = {
-    **dict.fromkeys(_COPY, _COPY_TESTS),
-    "claim": _SCHEDULE,
-    "settle": _SCHEDULE,
-    "budget": ("tests/integration/test_provider_budget.py",),
-    "follow_begin": ("tests/integration/test_follow_chain.py",),
-    "follow_save": ("tests/integration/test_follow_chain.py",),
-    "warm": ("tests/integration/test_tasks_warm_ups.py",),
-}
-"""The suites of what the others do not touch, by the names of the files."""
-
-_CHOSEN = (
-    "not memory and not twin and not before_ours and not thousand and not full and not [two"
-    " and not [lease and not without_redis and not drawn and not hung"
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "docs", "deploy", "node_modules")
+_PYTHON = (
+    *("judging", "publishing", "leases", "lives", "reading", "waiting", "hot"),
+    *("copies", "local_copy", "tracking_connection"),
 )
 _SECONDS = 400
 
-_LUA_STATEMENT = re.compile(r"^\s*(redis\.call|drop_lease|expect_type)\(.*\)\s*$")
+_CALL = re.compile(r"^\s*(await )?[\w.]+\(.*\)$")
+_LUA_BLOCK = re.compile(r"^\s*(if|for) .* (then|do) .* end$")
 _SWAPS = (
     (" == ", " ~= "),
     (" ~= ", " == "),
+    (" == ", " != "),
+    (" != ", " == "),
     (" > ", " >= "),
     (" < ", " <= "),
     (" <= ", " < "),
     (" >= ", " > "),
     (" and ", " or "),
     (" or ", " and "),
-    ("math.max", "math.min"),
     ("max(", "min("),
+    ("min(", "max("),
     ("not ", ""),
+    (" is not ", " is "),
     (" + 1", " + 2"),
+    (" + ", " - "),
+    (" - ", " + "),
+    (" = True", " = False"),
+    (" = False", " = True"),
     ("'NX', ", ""),
     ("'XX', ", ""),
 )
@@ -84,6 +69,10 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.before.strip()}  →  {self.after.strip() or '-'}"
 
+    @property
+    def suite(self) -> Suite:
+        return suite_of(Path(self.path).stem)
+
 
 def mutants(root: Path) -> Iterator[Mutant]:
     """List every single change that the operators know."""
@@ -96,27 +85,29 @@ def mutants(root: Path) -> Iterator[Mutant]:
         for number, line in enumerate(code.splitlines(), start=1):
             if line.strip() and not line.strip().startswith((comment, "import", "from")):
                 name = str(path.relative_to(root))
-                yield from (Mutant(name, number, line, after) for after in _changes(path, line))
+                changes = dict.fromkeys(_changes(line, is_lua=path.suffix == ".lua"))
+                yield from (Mutant(name, number, line, after) for after in changes)
 
 
-def _changes(path: Path, line: str) -> Iterator[str]:
-    if path.suffix == ".lua" and _LUA_STATEMENT.match(line):
+def _changes(line: str, *, is_lua: bool) -> Iterator[str]:
+    if _CALL.match(line):
+        yield "" if is_lua else re.sub(r"\S.*", "pass", line)
+    elif is_lua and _LUA_BLOCK.match(line):
         yield ""
+    end = len(line.split(" -- " if is_lua else "  # ", maxsplit=1)[0])  # a comment is no code
     for old, new in _SWAPS:
-        if "~= " in new and path.suffix == ".py":
-            continue
-        if old in line:
-            yield line.replace(old, new, 1)
+        if ("!= " if is_lua else "~= ") not in new:
+            for found in re.finditer(re.escape(old), line[:end]):
+                yield line[: found.start()] + new + line[found.end() :]
 
 
-def verdict(copy: Path, path: str) -> str:
-    """Tell what the tests of this file say of the copy: killed, survived or unknown."""
-    tests = _OWN_TESTS.get(Path(path).stem, _TESTS)
+def verdict(copy: Path, suite: Suite) -> str:
+    """Tell what the tests say of the copy: killed, survived or unknown."""
     try:
         found = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-x", "-q", "--timeout", "60"),
-                *("-p", "no:cacheprovider", "-k", _CHOSEN, *tests),
+                *("-p", "no:cacheprovider", "-k", suite.chosen, *suite.tests),
             ],
             cwd=copy,
             capture_output=True,
@@ -136,37 +127,59 @@ def judge(mutant: Mutant, copy: Path) -> str:
     lines[mutant.line - 1] = mutant.after + "\n"
     target.write_text("".join(lines), encoding="utf-8")
     try:
-        return verdict(copy, mutant.path)
+        return verdict(copy, mutant.suite)
     finally:
         target.write_text(original, encoding="utf-8")
+
+
+@contextmanager
+def _copies(count: int) -> Iterator[SimpleQueue[Path]]:
+    """Give copies of the project: an edit meanwhile must not disturb the run."""
+    copies: SimpleQueue[Path] = SimpleQueue()
+    with tempfile.TemporaryDirectory(prefix="mutation-") as name:
+        for number in range(count):
+            copy = Path(name) / str(number)
+            shutil.copytree(_ROOT, copy, ignore=_LEFT_OUT)
+            copies.put(copy)
+        yield copies
+
+
+def run(chosen: Sequence[Mutant], at_once: int) -> Iterator[tuple[Mutant, str]]:
+    """Judge each mutant, in order.
+
+    Raises:
+        SystemExit: tests fail without any change.
+    """
+    with _copies(at_once) as copies, ThreadPoolExecutor(at_once) as workers:
+
+        def told(mutant: Mutant | Suite) -> str:
+            copy = copies.get()
+            try:
+                if isinstance(mutant, Suite):
+                    return verdict(copy, mutant)
+                return judge(mutant, copy)
+            finally:
+                copies.put(copy)
+
+        suites = list(dict.fromkeys(mutant.suite for mutant in chosen))
+        for suite, found in zip(suites, workers.map(told, suites), strict=True):
+            if found != "survived":
+                raise SystemExit(f"without any change {found}: {' '.join(suite.tests)}")
+        yield from zip(chosen, workers.map(told, chosen), strict=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
     parser.add_argument("--only", default="", help="mutate files whose path contains this")
-    only = parser.parse_args().only
+    parser.add_argument("--at-once", type=int, default=1, help="so many mutants at a time")
+    given = parser.parse_args()
     verdicts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(prefix="mutation-") as name:
-        copy = Path(name)
-        for part in _COPIED:
-            source = _ROOT / part
-            if source.is_dir():
-                shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, copy / part)
-        chosen = [mutant for mutant in mutants(copy) if only in mutant.path]
-        for path in {
-            _OWN_TESTS.get(Path(one.path).stem, _TESTS): one.path for one in chosen
-        }.values():
-            if verdict(copy, path) != "survived":
-                sys.stderr.write(f"the tests of {path} fail without any change\n")
-                return 1
-        for mutant in chosen:
-            told = judge(mutant, copy)
-            verdicts[told] += 1
-            if told != "killed":
-                sys.stdout.write(f"{told} {mutant}\n")
-                sys.stdout.flush()
+    chosen = [mutant for mutant in mutants(_ROOT) if given.only in mutant.path]
+    for mutant, told in run(chosen, given.at_once):
+        verdicts[told] += 1
+        if told != "killed":
+            sys.stdout.write(f"{told} {mutant}\n")
+            sys.stdout.flush()
     sys.stdout.write(f"{verdicts.total()} mutants: {dict(verdicts)}\n")
     return 0
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 from rich.console import Console
 
 from cache.commands import Command, Commands
@@ -134,7 +135,7 @@ async def test_a_login_that_is_delivered_again_announces_its_part_again(
 
 
 async def test_a_part_whose_process_died_comes_back(make: Make, shelf: Shelf) -> None:
-    warm_ups = make(part_seconds=0.2)
+    warm_ups = make(1, part_seconds=0.2)  # its place among the requests comes back, too
     await warm_ups.offer(shelf, "login", addresses(3))
     await warm_ups.take(shelf, "dead")
     taken: list[Address] = []
@@ -415,3 +416,162 @@ async def test_nothing_of_it_stays_for_ever(
 
     assert len(keys) >= 6
     assert -1 not in lives  # what Redis says of a key without a life
+
+
+@pytest.fixture
+async def redis(cache_server: EmbeddedServer) -> AsyncIterator[Redis]:
+    client = connect(cache_server.url(4))
+    yield client
+    await client.aclose()
+
+
+async def let_end(redis: Redis, key: str) -> None:
+    """Let the times of all in a sorted set be over."""
+    names: Any = await redis.zrange(key, 0, -1)
+    assert names
+    await redis.zadd(key, dict.fromkeys(names, 1))
+
+
+async def test_each_failure_doubles_the_pause_up_to_a_bound(make: Make, shelf: Shelf) -> None:
+    warm_ups = make(pause_seconds=0.02)
+    await warm_ups.offer(shelf, "login", addresses(1))
+    pauses: list[float] = []
+
+    async def failed_again() -> bool:
+        part, _ = await warm_ups.take(shelf, f"part-{len(pauses)}")
+        if part:
+            token = f"part-{len(pauses)}"
+            told = await warm_ups.settle(shelf, token, done=(), given_up=(), again=part)
+            pauses.append(told.delay_seconds)
+        return len(pauses) == 3
+
+    await until(failed_again)
+    assert pauses == [0.02, 0.04, 0.08]
+
+
+async def test_every_key_lives_as_long_as_it_is_needed(
+    make: Make, shelf: Shelf, redis: Redis
+) -> None:
+    warm_ups = make(wish_seconds=100, part_seconds=50, pause_seconds=30)
+    await warm_ups.offer(shelf, "login", addresses(3))
+    part, _ = await warm_ups.take(shelf, "part")
+    await warm_ups.settle(shelf, "part", done=(), given_up=part[:1], again=part[1:])
+    await warm_ups.offer(shelf, "another", addresses(2, first=4))
+    await warm_ups.take(shelf, "another part")
+    names = shelf.keys("another part")
+    await warm_ups.offer(shelf, "third", addresses(1, first=9))
+
+    lives = [-(-await redis.pttl(name) // 1_000) for name in names]
+
+    waiting, wished, taken, attempts, failed, tickets, calls, taken_part = lives
+    assert waiting == taken == tickets == calls == pytest.approx(150, abs=5)
+    assert wished == attempts == failed == pytest.approx(750, abs=5)
+    assert taken_part == pytest.approx(200, abs=5)
+
+
+async def test_a_ticket_that_was_lost_is_announced_again(
+    make: Make, shelf: Shelf, redis: Redis
+) -> None:
+    warm_ups = make()
+    tickets = shelf.keys("")[5]
+    first = await warm_ups.offer(shelf, "one", addresses(1))
+    meanwhile = await warm_ups.offer(shelf, "two", addresses(1, first=1))
+    found: Any = await redis.zrange(tickets, 0, -1, withscores=True)
+    [(_, expires)] = found
+    await let_end(redis, tickets)
+    again = await warm_ups.offer(shelf, "three", addresses(1, first=2))
+
+    assert (first.count, meanwhile.count, again.count) == (1, 0, 1)
+    seconds, _ = await redis.time()
+    assert expires / 1_000 - int(seconds) == pytest.approx(20, abs=5)
+
+
+async def test_what_failed_is_forgotten_in_the_end_with_its_failures(
+    make: Make, shelf: Shelf, redis: Redis
+) -> None:
+    warm_ups = make()
+    _, _, _, attempts, failed, *_ = shelf.keys("")
+    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
+    await warm_ups.offer(shelf, "login", addresses(1))
+    part, _ = await warm_ups.take(shelf, "part")
+    await redis.hset(attempts, part[0], "3")
+    await warm_ups.settle(shelf, "part", done=(), given_up=part, again=())
+    remembered = await warm_ups.units("ada", shelf.chain_id)
+    await let_end(redis, failed)
+    afterwards = await warm_ups.units("ada", shelf.chain_id)
+    await warm_ups.offer(shelf, "another", addresses(1, first=1))
+
+    assert remembered == [WarmUpUnit(part[0], UnitState.FAILED, 3)]
+    assert afterwards == [WarmUpUnit(part[0], UnitState.DONE, 3)]
+    assert await redis.zcard(failed) == await redis.hlen(attempts) == 0
+
+
+async def test_what_comes_back_is_seen_to_wait(make: Make, shelf: Shelf, redis: Redis) -> None:
+    warm_ups = make()
+    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
+    await warm_ups.offer(shelf, "login", addresses(1))
+    await warm_ups.take(shelf, "dead")
+    await let_end(redis, shelf.keys("")[2])
+
+    [unit] = await warm_ups.units("ada", shelf.chain_id) or ()
+    assert unit.state is UnitState.WAITING
+
+
+async def test_damaged_keys_of_warm_ups_are_worth_nothing(
+    make: Make, shelf: Shelf, redis: Redis
+) -> None:
+    warm_ups = make()
+    for name in shelf.keys("part"):
+        await redis.set(name, "text")
+
+    offered = await warm_ups.offer(shelf, "login", addresses(2))
+    part, _ = await warm_ups.take(shelf, "part")
+
+    assert offered.count == 1
+    assert set(part) == set(addresses(2))
+
+
+async def test_of_a_vault_that_is_done_nothing_is_left(
+    make: Make, shelf: Shelf, redis: Redis
+) -> None:
+    """Else it would come back to be fetched again, or be told as failed when its wish is over."""
+    warm_ups = make()
+    later = replace(shelf, later=True)
+    await warm_ups.offer(shelf, "login", addresses(1))
+    await warm_ups.offer(later, "login", addresses(1))
+    part, _ = await warm_ups.take(later, "later")
+    await warm_ups.settle(later, "later", done=(), given_up=part, again=())
+    await redis.hset(shelf.keys("")[3], part[0], "2")
+    part, _ = await warm_ups.take(shelf, "part")
+    await warm_ups.settle(shelf, "part", done=part, given_up=(), again=())
+
+    assert len(part) == 1
+    for lane in (shelf, later):
+        *kept, tickets, calls, own_part = lane.keys("part")
+        assert await redis.exists(*kept, calls, own_part) == 0, tickets
+
+
+async def test_what_one_lane_fetches_behind_keeps_no_message_of_the_other_looking(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make()
+    later = replace(shelf, later=True)
+    await warm_ups.offer(later, "login", addresses(200))
+    _, behind = await warm_ups.take_full(later)
+    _, tickets = await warm_ups.take(shelf, "message")
+
+    assert len(behind) == 200
+    assert tickets == Tickets()
+
+
+async def test_another_login_does_not_end_the_pause_of_a_vault_that_failed(
+    make: Make, shelf: Shelf
+) -> None:
+    warm_ups = make(pause_seconds=30)
+    await warm_ups.offer(shelf, "login", addresses(1))
+    part, _ = await warm_ups.take(shelf, "part")
+    await warm_ups.settle(shelf, "part", done=(), given_up=(), again=part)
+    await warm_ups.offer(shelf, "another", addresses(1))
+    early, _ = await warm_ups.take(shelf, "another part")
+
+    assert (len(part), early) == (1, ())

@@ -242,6 +242,7 @@ def test_a_lost_connection_drops_everything() -> None:
     copy.ask(BOB)
 
     copy.copies.lost()
+    copy.clock.step(3)
 
     assert (copy.held(), len(copy.copies), copy.copies.silence()) == (None, 0, 0.0)
 
@@ -259,8 +260,13 @@ def test_the_number_of_predicates_is_bounded() -> None:
 def test_silence_is_the_age_of_the_oldest_question() -> None:
     copy = Copy()
     assert copy.copies.silence() == 0.0
-    copy.ask()
+    first = copy.ask()
     copy.clock.step(1.5)
-    copy.ask(BOB)
+    second = copy.ask(BOB)
 
     assert copy.copies.silence() == 1.5
+    copy.clock.step(1)
+    copy.answer(first, None, None, None)
+    assert copy.copies.silence() == 1.0
+    copy.answer(second, None, None, None)
+    assert copy.copies.silence() == 0.0
