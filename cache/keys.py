@@ -22,6 +22,7 @@ bc:beat                          string  ours            a day after beat's last
 bc:changes                       stream  ours            keep life after the last change; bounded
 bc:counters                      hash    ours            30 days after the last count
 bc:registry                      string  ours            an hour after the last change told
+bc:floor:{c}                     string  ours            as bc:state, after the last walk
 bc:epoch                         string  ours            7 days after the last new connection
 bc:audit:{c}                     string  ours            7 days after the last audit
 bc:kept                          hash    ours            7 days after the last run of the keeper
@@ -95,6 +96,10 @@ class Keys:
     def events(self, address: Address, chain_id: ChainId) -> str:
         """What happened to one predicate, for operators."""
         return f"bc:events:{self._tag(address)}:{chain_id}"
+
+    def floor(self, chain_id: ChainId) -> str:
+        """The height below which nothing of a chain is published any more."""
+        return f"bc:floor:{self._chain_tag(chain_id)}"
 
     def hot(self, chain_id: ChainId) -> str:
         """When each hot predicate was last read."""

@@ -88,7 +88,8 @@ class Leases:
             self._keys.global_flag(address),
             self._keys.last_known(address, chain_id),
         ]
-        return [*names, *self._epoch], (
+        floor = (self._keys.floor(chain_id),) if self._epoch else ()
+        return [*names, *self._epoch, *floor], (
             token,
             self._lease_ms,
             self._state_ms,

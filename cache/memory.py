@@ -101,6 +101,7 @@ class MemoryBalanceCache:
         self.schedule = MemoryHotSet(clock, self._lives, self._look)
         self._counts: Counter[str] = Counter()
         self._tokens = itertools.count(1)
+        self._floors: Counter[ChainId] = Counter()
 
     async def read(
         self, chain_id: ChainId, addresses: Sequence[Address], *, counted: bool = True
@@ -202,6 +203,15 @@ class MemoryBalanceCache:
             self.schedule.reschedule(chain, address, self._now())
         self._counts["invalidations"] += len(set(addresses))
 
+    async def require(self, chain_id: ChainId, height: BlockHeight) -> None:
+        """Publish nothing of this chain any more that is true below the height.
+
+        Raises:
+            InvalidValueError: a height that no chain can have.
+        """
+        check_invalidation(chain_id, height)
+        self._floors[chain_id] = max(self._floors[chain_id], height)
+
     async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
         """Forget snapshots, fresh and last known; returns how many went."""
         gone = 0
@@ -290,7 +300,7 @@ class MemoryBalanceCache:
         entry.token = str(next(self._tokens))
         lease_ms = milliseconds(self._lives.lease_seconds)
         entry.deadline = now + lease_ms
-        required = max(entry.minimum, entry.upper)
+        required = max(entry.minimum, entry.upper, self._floors[chain_id])
         return Lease(address, chain_id, entry.token, required, lease_ms)
 
     def _publish(self, lease: Lease, snapshot: Snapshot) -> PublishOutcome:
@@ -298,7 +308,7 @@ class MemoryBalanceCache:
         if entry.token != lease.token:
             return PublishOutcome.LEASE_LOST
         entry.end_lease()
-        if snapshot.height < entry.minimum:
+        if snapshot.height < max(entry.minimum, self._floors[lease.chain_id]):
             return PublishOutcome.BELOW_MINIMUM
         if snapshot.height < entry.upper:
             return PublishOutcome.OLDER_THAN_STORED

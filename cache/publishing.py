@@ -65,7 +65,12 @@ class Publishing:
             *(self._keys.chain_flag(address, other) for other in others),
         ]
         if not self._keys.hash_tags:
-            keys += [names.EPOCH, self._keys.due(chain_id), names.CHANGES]
+            keys += [
+                names.EPOCH,
+                self._keys.due(chain_id),
+                names.CHANGES,
+                self._keys.floor(chain_id),
+            ]
         return keys, (
             lease.token,
             snapshot.height,
@@ -126,6 +131,14 @@ class Publishing:
             self._lives.probation_ms,
             *chains,
         )
+
+    async def require(self, chain_id: ChainId, height: BlockHeight) -> None:
+        """Publish nothing of this chain any more that is true below the height."""
+        check_invalidation(chain_id, height)
+        if self._keys.hash_tags:
+            return
+        call = ((self._keys.floor(chain_id),), (height, self._lives.state_ms))
+        await self._commands.run("require", [call])
 
     async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None) -> int:
         """Forget snapshots; returns how many keys went."""

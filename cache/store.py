@@ -206,6 +206,17 @@ class RedisBalanceCache:
         # A process that only invalidates makes no read that would take its counts along.
         await self._statistics.flush()
 
+    async def require(self, chain_id: ChainId, height: BlockHeight) -> None:
+        """Publish nothing of this chain any more that is true below the height.
+
+        With hash tags nothing happens: no script can see this key beside those of a predicate.
+
+        Raises:
+            InvalidValueError: a height that no chain can have.
+        """
+        with self._errors_counted():
+            await self._publishing.require(chain_id, height)
+
     async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
         """Forget snapshots, fresh and last known; returns how many keys went."""
         with self._forgotten(addresses):

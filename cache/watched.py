@@ -55,6 +55,10 @@ class WatchedPredicates:
         """Return a page of those of which anything is kept."""
         return await self._page("b*0x*", _EVERYTHING, chain_id, place)
 
+    async def forget_floor(self, chain_id: ChainId) -> None:
+        """Let whatever height of a chain be published: it was begun anew."""
+        await self._commands.batch([("DEL", self._keys.floor(chain_id))])
+
     async def forget(self, chain_id: ChainId, addresses: Sequence[Address]) -> None:
         """Forget everything of predicates that have just been invalidated, heights too.
 

@@ -189,6 +189,17 @@ class BalanceCache(Protocol):
         """
         ...
 
+    async def require(self, chain_id: ChainId, height: BlockHeight) -> None:
+        """Publish nothing of this chain any more that is true below the height.
+
+        What is stored stays as it is. For whoever goes through it, predicate by predicate: a
+        fetch that is under way meanwhile must not bring back what he has found to be wrong.
+
+        Raises:
+            InvalidValueError: a height that no chain can have.
+        """
+        ...
+
     async def clear(self, addresses: Sequence[Address], chain_id: ChainId | None = None) -> int:
         """Forget snapshots, fresh and last known; returns how many keys went."""
         ...

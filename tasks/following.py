@@ -224,6 +224,7 @@ class Follower:
         )
         tip, origin = await self._chain.reader.start()
         await self._refills.forget()  # heights that the new chain may not reach for long
+        await self._chain.watched.forget_floor(self._chain.chain_id)
         cursor = None if origin is None else tip
         sweep = Sweep(SweepKind.RESTART, tip.height)
         # With a durable height of 0 the database's cursor is replaced at the next step.
@@ -247,6 +248,7 @@ class Follower:
             tip=news.tip.height,
         )
         gap = Sweep(SweepKind.GAP, height)
+        await self._chain.cache.require(self._chain.chain_id, height)
         await self._kept.save(lambda state: with_sweep(replace(state, cursor=cursor), gap))
         return False
 
@@ -261,6 +263,8 @@ class Follower:
         # Far from the tip hot vaults are due and their turn comes, others are read.
         owed = wrong if self._is_near(last.height) else ()
         has_events = any(block.has_events for block in news.blocks)
+        if has_events:  # a walk finds only what is there: what is being fetched must be stopped
+            await self._chain.cache.require(self._chain.chain_id, last.height)
 
         def taken(state: FollowerState) -> FollowerState:
             moved = with_owed(replace(_undoubted(state), cursor=last), owed, last.height)

@@ -1,7 +1,7 @@
 -- Gives the lease of one predicate on one chain to the first who asks.
 --
 -- KEYS  1 state (hash)  2 value  3 chain flag  4 global flag  5 last known  6 epoch (not with
---       hash tags)
+--       hash tags)  7 floor (likewise)
 -- ARGV  1 token  2 lease life ms  3 state life ms
 --       4 the version that the caller has read, '' for a fetch in any case
 -- Returns {1, required height} when the lease is the caller's, {0, wait ms} when it is another's
@@ -31,4 +31,4 @@ redis.call('HSET', state, 'lease_token', token, 'lease_deadline', digits(now + l
   'lease_global_flag', fingerprint(global_flag), 'lease_value', fingerprint(value))
 redis.call('PEXPIRE', state, life_ms)
 local upper = stored_marks(state, last)
-return {1, math.max(number(minimum), upper)}
+return {1, math.max(number(minimum), upper, floor_of(KEYS[7]))}

@@ -87,6 +87,11 @@ local function stored_marks(state, last)
   return told or 0, math.max(number(version), told_version or 0)
 end
 
+-- The height below which nothing of a chain may be published. Without a key (hash tags) 0.
+local function floor_of(key)
+  return key and number(read_text(key)) or 0
+end
+
 local function drop_lease(state)
   return redis.call('HDEL', state, 'lease_token', 'lease_deadline', 'lease_epoch',
     'lease_chain_flag', 'lease_global_flag', 'lease_value')

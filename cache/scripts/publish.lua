@@ -2,7 +2,7 @@
 --
 -- KEYS  1 state (hash)  2 value  3 chain flag  4 global flag  5 last known
 --       then the chain flags of the other configured chains
---       then, not with hash tags: epoch, due (sorted set), changes (stream)
+--       then, not with hash tags: epoch, due (sorted set), changes (stream), floor
 -- ARGV  1 token  2 height  3 upper height  4-6 the JSON: before the timestamp, between timestamp
 --       and epoch, between epoch and version  7 fresh life ms  8 keep life ms  9 state life ms
 --       10 how long before its end of fresh life a snapshot is due, ms
@@ -17,7 +17,7 @@
 local state, value, chain_flag, global_flag, last = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local height, upper = tonumber(ARGV[2]), tonumber(ARGV[3])
 local fresh_ms, ahead_ms, others = tonumber(ARGV[7]), tonumber(ARGV[10]), tonumber(ARGV[15])
-local epoch_key, due, changes = KEYS[6 + others], KEYS[7 + others], KEYS[8 + others]
+local epoch_key, due, changes, floor = unpack(KEYS, 6 + others, 9 + others)
 local now, epoch = now_ms(), history(epoch_key)
 expect_type(state, 'hash')
 
@@ -32,7 +32,7 @@ if not (unchanged(chain_flag, lease[3], now) and unchanged(global_flag, lease[4]
     and unchanged(value, lease[5], now)) then
   return {'flag_changed', 0}
 end
-if height < number(lease[6]) then return {'below_minimum', 0} end
+if height < math.max(number(lease[6]), floor_of(floor)) then return {'below_minimum', 0} end
 if height < stored_upper then return {'older_than_stored', 0} end
 if ARGV[19] == '1' then return {'too_large', 0} end
 

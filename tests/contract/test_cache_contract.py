@@ -266,6 +266,32 @@ async def test_a_lagging_node_is_refused_until_it_has_the_height(make: Make) -> 
     assert right[ALICE] is PublishOutcome.PUBLISHED
 
 
+@pytest.mark.parametrize("make", ["redis", "local copy", "memory"], indirect=True)
+async def test_below_the_height_that_a_chain_requires_nothing_is_published(make: Make) -> None:
+    harness = make()
+    await harness.put(snapshot(BOB, height=19))
+    early = await harness.lease(ALICE)
+    await harness.cache.require(MAINNET, 20)
+    await harness.cache.require(MAINNET, 15)
+
+    late = await harness.cache.publish([(early, snapshot(ALICE, height=19))])
+    lease = await harness.lease(ALICE)
+    right = await harness.cache.publish([(lease, snapshot(ALICE, height=20))])
+
+    assert late[ALICE] is PublishOutcome.BELOW_MINIMUM
+    assert lease.required_height == 20
+    assert right[ALICE] is PublishOutcome.PUBLISHED
+    assert await harness.is_fresh(BOB), "what is stored stays"
+    assert (await harness.lease(ALICE, TESTNET)).required_height == 0
+
+
+async def test_a_height_that_no_chain_can_have_is_not_required(make: Make) -> None:
+    harness = make()
+
+    with pytest.raises(InvalidValueError):
+        await harness.cache.require(MAINNET, -1)
+
+
 async def test_heights_never_go_back(make: Make) -> None:
     harness = make()
     await harness.put(snapshot(ALICE, 2, height=30, height_upper=32))

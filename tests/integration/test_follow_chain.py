@@ -18,7 +18,8 @@ from devnet.options import BASE_ASSET_ID, DevnetOptions, Limits
 from devnet.server import DevnetServer
 from domain.blocks import BlockMark
 from domain.errors import ProviderError
-from domain.values import Address, Fresh, Missing, Stale
+from domain.ports import Lease, PublishOutcome
+from domain.values import Address, Fresh, Missing, Snapshot, Stale
 from provider.block_queries import BLOCKS_PER_REQUEST
 from supervisor.valkey import EmbeddedServer
 from tasks.following import NEAR_BLOCKS, OVERLAP_BLOCKS, Follower
@@ -95,6 +96,24 @@ async def test_a_deposit_of_l1_is_found_although_no_transaction_tells_of_it(
 
     assert at.refills == [((vault,), height)]
     assert await at.fresh(other)
+    assert await at.amount(vault) == 9
+
+
+@pytest.mark.parametrize("gap", [False, True])
+async def test_a_fetch_from_before_a_walk_is_not_published_behind_it(
+    at: Desk, follower: Follower, gap: bool
+) -> None:
+    """It holds nothing yet when the walk comes by: only the height of the walk can stop it."""
+    vault, cache = at.vaults[0], at.runtime.cache
+    lease = (await cache.acquire(CHAIN_ID, [vault]))[vault]
+    assert isinstance(lease, Lease)
+    height = at.node.chain.height
+    old = Snapshot(vault, CHAIN_ID, (), height, height, at.node.url)
+    at.node.chain.deposit(vault, 9)
+    at.node.chain.produce_blocks(LIMITS.max_gap + 2 * OVERLAP_BLOCKS if gap else 1)
+    await settle(follower)
+
+    assert await cache.publish([(lease, old)]) == {vault: PublishOutcome.BELOW_MINIMUM}
     assert await at.amount(vault) == 9
 
 
