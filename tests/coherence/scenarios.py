@@ -119,6 +119,15 @@ def flag_clearer() -> tuple[str, Act]:
     return "clear flags", act
 
 
+def walker() -> tuple[str, Act]:
+    """The chain changes a vault without naming it, and the follower looks at what is fresh."""
+
+    async def act(system: System, world: World) -> None:
+        await cast("Ours", system).walk(world, MAINNET)
+
+    return "walk", act
+
+
 def bako_fetcher(chain_id: ChainId = MAINNET) -> tuple[str, Act]:
     """Bako's TypeScript fills the cache beside us."""
 
@@ -239,6 +248,12 @@ CLEARED = (
     ),
 )
 """What operators do; every schedule is run in the test suite."""
+
+WALKED = (
+    Scenario("a walk", (fetcher(), walker(), reader())),
+    Scenario("a walk and a lagging node", (fetcher(LAGGING, times=2), walker(), reader())),
+)
+"""What the follower does; every schedule is run in the test suite."""
 
 LARGE = (
     Scenario(

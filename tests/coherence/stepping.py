@@ -24,7 +24,16 @@ from domain.together import Answer, Apart, Question, Send
 Where = int | str
 """The port of a server, or the path of its socket, which costs half as much a round trip."""
 
-SCRIPTS = ("acquire", "publish", "invalidate", "release", "extend", "clear", "clear_flags")
+SCRIPTS = (
+    "acquire",
+    "publish",
+    "invalidate",
+    "release",
+    "extend",
+    "clear",
+    "clear_flags",
+    "require",
+)
 
 
 _TIMEOUT_SECONDS = 10

@@ -119,6 +119,15 @@ class Ours:
     async def invalidate(self, chain_id: ChainId | None, height: BlockHeight | None) -> None:
         await self.cache.invalidate([VAULT], chain_id, height)
 
+    async def walk(self, world: World, chain_id: ChainId) -> None:
+        """Go through what is fresh, as the follower does after a deposit from L1."""
+        height, started = world.confirm(), world.now
+        await self.cache.require(chain_id, height)
+        answer = (await self.cache.read(chain_id, [VAULT], counted=False))[VAULT]
+        if isinstance(answer, Fresh) and answer.stored.snapshot.height < height:
+            await self.cache.invalidate([VAULT], chain_id, height)
+        world.invalidations.append(Invalidation((chain_id,), height, started, world.now))
+
 
 def _answer(world: World, lease: Lease, node: Node) -> tuple[int, BlockHeight] | None:
     """Let the node answer: the number of the fetch and the height; None when it refuses."""

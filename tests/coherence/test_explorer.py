@@ -16,6 +16,7 @@ from tests.coherence.scenarios import (
     OURS_SMALL,
     PROLONGED,
     SMALL,
+    WALKED,
     Scenario,
 )
 from tests.coherence.stepping import PlainServer
@@ -31,7 +32,9 @@ def server(cache_server: EmbeddedServer) -> Iterator[PlainServer]:
     server.close()
 
 
-@pytest.mark.parametrize("scenario", [*SMALL, *OURS_SMALL, *CLEARED], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "scenario", [*SMALL, *OURS_SMALL, *CLEARED, *WALKED], ids=lambda one: one.name
+)
 def test_the_law_holds_in_every_interleaving(scenario: Scenario, server: PlainServer) -> None:
     findings = explore(scenario, ours_on_redis, server)
 
@@ -50,7 +53,7 @@ def test_a_lease_has_one_holder_in_every_interleaving(
     assert findings.prolonged > 0, "none was prolonged: nothing was shown"
 
 
-@pytest.mark.parametrize("scenario", [*SMALL, *CLEARED[:2]], ids=lambda one: one.name)
+@pytest.mark.parametrize("scenario", [*SMALL, *CLEARED[:2], *WALKED], ids=lambda one: one.name)
 def test_the_law_holds_on_the_twin(scenario: Scenario) -> None:
     findings = explore(scenario, the_twin, None)
 

@@ -9,20 +9,26 @@ import pytest
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import MAINNET
 from tests.coherence.checking import explore, replay
-from tests.coherence.scenarios import CLEARED, OURS_SMALL, PROLONGED, SMALL
+from tests.coherence.scenarios import CLEARED, OURS_SMALL, PROLONGED, SMALL, WALKED
 from tests.coherence.stepping import PlainServer, break_script
 from tests.coherence.systems import ours_on_redis
 
-SCENARIOS = {scenario.name: scenario for scenario in (*SMALL, *OURS_SMALL, *CLEARED, *PROLONGED)}
+CASTS = (*SMALL, *OURS_SMALL, *CLEARED, *WALKED, *PROLONGED)
+SCENARIOS = {scenario.name: scenario for scenario in CASTS}
 
 GUARDS = {
     "the minimum height is compared": (
-        ("publish", "height < number(lease[6])", "false"),
+        ("publish", "math.max(number(lease[6]), ", "math.max(0, "),
         "a lagging node",
     ),
     "the minimum height is raised": (
         ("invalidate", "height ~= '' and", "false and"),
         "a lagging node",
+    ),
+    "what a walk requires is compared": (("publish", "floor_of(floor)", "0"), "a walk"),
+    "a walk requires its height": (
+        ("require", "tonumber(ARGV[1]) > floor", "false"),
+        "a walk",
     ),
     "the stored height is compared": (
         ("publish", "height < stored_upper", "false"),

@@ -371,6 +371,7 @@ async def test_a_chain_that_was_begun_anew_is_believed_after_a_while_and_its_hei
     vault = at.vaults[0]
     await at.warm(vault)
     await at.runtime.cache.invalidate([vault], CHAIN_ID, 30)
+    await at.runtime.cache.require(CHAIN_ID, 30)
     await at.warm(vault)
     _begin_anew(at)
     at.node.chain.produce_blocks(5)
