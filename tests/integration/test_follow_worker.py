@@ -96,6 +96,22 @@ async def test_a_follower_whose_process_is_killed_is_replaced_and_no_block_is_mi
     await right(runtime, vault, 6)
 
 
+async def test_a_follower_does_not_hold_a_place_among_the_tasks(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    await followed(runtime, publisher)
+    before = len(site.logged("follow.began"))
+    for _ in range(20):
+        await publisher.send(FOLLOW, [CHAIN_ID], queue=Queue.INVALIDATION)
+    await publisher.send(FOLLOW, [77], queue=Queue.INVALIDATION)
+
+    async def all_done() -> bool:
+        return bool(site.logged("task.refused"))
+
+    await eventually(all_done, "the last of them was worked on")
+    assert len(site.logged("follow.began")) == before
+
+
 async def test_deposits_that_are_found_without_a_broker_are_fetched_when_it_is_back(
     site: Site, runtime: Runtime, publisher: CeleryPublisher, task_broker: Server
 ) -> None:
@@ -120,19 +136,3 @@ async def test_deposits_that_are_found_without_a_broker_are_fetched_when_it_is_b
 
     for vault in vaults:
         await right(runtime, vault, 7, seconds=60)  # the worker must find its broker first
-
-
-async def test_a_follower_does_not_hold_a_place_among_the_tasks(
-    site: Site, runtime: Runtime, publisher: CeleryPublisher
-) -> None:
-    await followed(runtime, publisher)
-    before = len(site.logged("follow.began"))
-    for _ in range(20):
-        await publisher.send(FOLLOW, [CHAIN_ID], queue=Queue.INVALIDATION)
-    await publisher.send(FOLLOW, [77], queue=Queue.INVALIDATION)
-
-    async def all_done() -> bool:
-        return bool(site.logged("task.refused"))
-
-    await eventually(all_done, "the last of them was worked on")
-    assert len(site.logged("follow.began")) == before
