@@ -83,7 +83,8 @@ class Harness:
     async def read(self, who: Address, chain_id: ChainId = MAINNET) -> Any:
         """Read one; what only looks for work must have seen the same, before and after.
 
-        Time alone takes freshness away and never gives it: so neither order needs a still clock.
+        Time alone takes freshness away and never gives it: so neither order needs a still clock,
+        but nobody may publish meanwhile (`read_once` is for that).
         """
         wanted_before = await self.cache.not_fresh(chain_id, [who])
         answer = await self.read_once(who, chain_id)

@@ -384,7 +384,7 @@ async def test_a_thousand_readers_of_a_cold_vault_cost_one_fetch(
 
     async def read_through(harness: Harness) -> None:
         nonlocal fetches
-        while not isinstance(await harness.read(ALICE), Fresh):
+        while not isinstance(await harness.read_once(ALICE), Fresh):
             held = (await harness.cache.acquire(MAINNET, [ALICE], seen={ALICE: 0}))[ALICE]
             if isinstance(held, Busy):
                 await harness.cache.wait_published(MAINNET, [ALICE], 10)

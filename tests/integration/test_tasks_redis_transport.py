@@ -9,6 +9,7 @@ from typing import Any
 from kombu import Connection
 
 from supervisor.valkey import EmbeddedServer
+from tasks.redis_transport import Transport
 
 _WHICH = """
 import tasks.publisher
@@ -36,6 +37,7 @@ def test_a_channel_makes_one_client_and_another_one_for_another_pool(
 ) -> None:
     with Connection(cache_server.url(5)) as connection:
         channel: Any = connection.default_channel  # kombu's types know no Redis channel
+        assert isinstance(connection.transport, Transport)
         with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
             assert first is second
         channel._disconnect_pools()
@@ -59,3 +61,21 @@ def test_what_is_published_over_it_is_taken_and_acknowledged(cache_server: Embed
         queue.close()
 
     assert [message.payload for message in taken] == [{"number": number} for number in range(3)]
+
+
+def test_a_publish_on_a_channel_that_was_closed_goes_through_on_a_new_one(
+    cache_server: EmbeddedServer,
+) -> None:
+    """As a retry meets it after a broker restart: it became a dead letter of work that was done."""
+    name = "test_tasks_redis_transport.closed"
+    with Connection(cache_server.url(5)) as connection, Connection(cache_server.url(5)) as other:
+        queue = other.SimpleQueue(name)
+        producer = connection.Producer()
+        producer.channel.close()  # type: ignore[union-attr]  # it makes a channel when asked
+
+        producer.publish({"number": 7}, routing_key=name, retry=True)
+
+        message = queue.get(timeout=5)
+        message.ack()
+        assert message.payload == {"number": 7}
+        queue.close()
