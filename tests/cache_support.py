@@ -31,6 +31,9 @@ def asset(number: int) -> str:
     return f"0x{number + 0xA55E7:064x}"
 
 
+ALICE, BOB = address(1), address(2)
+
+
 def snapshot(
     who: Address,
     amount: int = 1,
@@ -101,6 +104,10 @@ class Harness:
 
     async def is_fresh(self, who: Address, chain_id: ChainId = MAINNET) -> bool:
         return isinstance(await self.read(who, chain_id), Fresh)
+
+
+Make = Callable[..., Harness]
+"""What makes a cache under test, with the lives that it is given."""
 
 
 @contextmanager

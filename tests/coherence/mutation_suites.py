@@ -22,7 +22,7 @@ _STORE = Suite(
     (
         "tests/unit/cache/test_cache_lives.py",
         "tests/unit/cache/test_judging.py",
-        "tests/contract/test_cache_contract.py",
+        "tests/contract/cache",
         "tests/integration/test_cache_reading.py",
         "tests/integration/test_cache_drop_in.py",
         "tests/integration/test_cache_changes.py",
@@ -35,7 +35,7 @@ _SCHEDULE = Suite(("tests/contract/test_refresh_schedule_contract.py",))
 _HOT = Suite(
     (
         *_SCHEDULE.tests,
-        "tests/contract/test_cache_contract.py",
+        "tests/contract/cache",
         "tests/integration/test_cache_drop_in.py",
     )
 )
@@ -54,7 +54,7 @@ _OWN = {
     "local_copy": _COPY,
     "tracking_connection": _COPY,
     "waiting": Suite(
-        ("tests/contract/test_cache_contract.py", "tests/integration/test_cache_failures.py"),
+        ("tests/contract/cache", "tests/integration/test_cache_failures.py"),
         "redis and wait or waiter or who_waits or subscription or test_every_end",
     ),
     "claim": _SCHEDULE,
