@@ -9,10 +9,14 @@ from typing import Any
 
 from domain.errors import CacheUnavailableError, NodeUnreachableError, ProviderError
 from domain.networks import Network
-from domain.values import Address, Balance, BlockHeight, Lane, Snapshot
+from domain.ports import PublishOutcome, Served
+from domain.values import Address, Balance, BlockHeight, Fresh, Lane, Snapshot, Stale
+from provider.cached import CachedProvider
 
 NETWORK = Network(0, "testnet", ("http://node.test/v1/graphql",))
 """Chain id 0 on purpose: it is a real chain."""
+
+CHAIN = NETWORK.chain_id
 
 ASSET = "0x" + "ab" * 32
 
@@ -75,6 +79,27 @@ class ScriptedProvider:
         return Snapshot(address, NETWORK.chain_id, balances, required, upper, NETWORK.public_url)
 
 
+def amount(served: Served) -> int:
+    """Tell how much of everything was served, fresh or stale."""
+    assert isinstance(served.answer, Fresh | Stale)
+    return sum(balance.amount for balance in served.answer.stored.snapshot.balances)
+
+
+async def is_fresh(cache: Any, who: Address) -> bool:
+    return isinstance((await cache.read(CHAIN, [who]))[who], Fresh)
+
+
+async def put(cache: Any, node: ScriptedProvider, *addresses: Address) -> None:
+    """Make predicates fresh in the cache without going through the reader under test."""
+    held = await cache.acquire(CHAIN, addresses)
+    height = max(lease.required_height for lease in held.values())
+    answers = await node.fetch_many(addresses, required_height=height)
+    outcomes = await cache.publish([(held[a], answers[a]) for a in addresses])
+    assert set(outcomes.values()) == {PublishOutcome.PUBLISHED}
+    node.calls.clear()
+    node.required.clear()
+
+
 class FailingCache:
     """Wraps a cache; the named methods fail as if Redis were away."""
 
@@ -92,3 +117,7 @@ class FailingCache:
             return away
         self.used.append(name)
         return getattr(self.cache, name)
+
+
+MakeReader = Callable[..., CachedProvider]
+"""What makes a reader over a cache, as it is asked for; it is closed when the test is over."""

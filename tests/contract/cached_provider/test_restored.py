@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +24,16 @@ from domain.values import (
     StoredSnapshot,
 )
 from provider.cached import CachedProvider
-from tests.cache_support import address, asset
-from tests.provider_support import NETWORK, FailingCache, ScriptedProvider, until
+from tests.cache_support import ALICE, BOB, asset
+from tests.provider_support import (
+    CHAIN,
+    FailingCache,
+    MakeReader,
+    ScriptedProvider,
+    is_fresh,
+    until,
+)
 
-ALICE, BOB = address(1), address(2)
-CHAIN = NETWORK.chain_id
 KEEP_SECONDS = 3_600.0
 
 
@@ -62,11 +67,6 @@ class Kept:
 
 
 @pytest.fixture
-def node() -> ScriptedProvider:
-    return ScriptedProvider({ALICE: 5, BOB: 7})
-
-
-@pytest.fixture
 def kept() -> Kept:
     return Kept({ALICE: 60.0})
 
@@ -77,12 +77,8 @@ def cache() -> Any:
 
 
 @pytest.fixture
-async def reader(cache: Any, node: ScriptedProvider, kept: Kept) -> AsyncIterator[CachedProvider]:
-    reader = CachedProvider(
-        NETWORK, node, cache, read_wait_seconds=3, durable=kept, keep_seconds=KEEP_SECONDS
-    )
-    yield reader
-    await reader.close()
+def reader(cache: Any, make_reader: MakeReader, kept: Kept) -> CachedProvider:
+    return make_reader(cache, read_wait_seconds=3, durable=kept, keep_seconds=KEEP_SECONDS)
 
 
 def restored(served: Served) -> bool:
@@ -106,11 +102,7 @@ async def test_what_the_cache_has_lost_is_answered_at_once_and_fetched_behind(
     assert served.answer.reason is StaleReason.RESTORED
     assert 59_000 < served.answer.age_ms < 120_000
     goes_on.set()
-
-    async def is_fresh() -> bool:
-        return isinstance((await cache.read(CHAIN, [ALICE]))[ALICE], Fresh)
-
-    await until(is_fresh)
+    await until(lambda: is_fresh(cache, ALICE))
 
 
 async def test_what_is_older_than_the_keep_life_is_fetched_and_is_the_last_resort(
@@ -154,17 +146,16 @@ async def test_a_database_that_does_not_answer_costs_a_moment_and_no_answer(
 
 
 async def test_without_redis_and_without_a_node_the_database_answers(
-    node: ScriptedProvider, kept: Kept, cache: Any
+    make_reader: MakeReader, node: ScriptedProvider, kept: Kept, cache: Any
 ) -> None:
     node.error = NodeOverloadedError("busy")
     away: Any = FailingCache(cache, "read")
-    reader = CachedProvider(NETWORK, node, away, read_wait_seconds=1, durable=kept)
+    reader = make_reader(away, read_wait_seconds=1, durable=kept)
 
     served = await reader.read_many([ALICE, BOB])
 
     assert restored(served[ALICE])
     assert isinstance(served[BOB].answer, Missing)
-    await reader.close()
 
 
 async def test_what_an_invalidation_made_stale_is_not_looked_for_in_the_database(
