@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -50,6 +50,19 @@ class UnitState(Enum):
     DONE = 0
 
 
+class ShelfKeys(NamedTuple):
+    """The keys of one lane of one chain, in the order of ``scripts/warm.lua``, which tells them."""
+
+    waiting: str
+    until: str
+    taken: str
+    attempts: str
+    failed: str
+    tickets: str
+    calls: str
+    part: str
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """Where vaults wait: one lane of one chain.
@@ -64,19 +77,19 @@ class Shelf:
     later: bool
     request_size: int
 
-    def keys(self, token: str) -> tuple[str, ...]:
-        """Return the keys in the script's order."""
+    def keys(self, token: str) -> ShelfKeys:
+        """Return the keys for the message of this token."""
         chain = f"bc:warm:{{{self.chain_id}}}"
         lane = f"{chain}:{'later' if self.later else 'now'}"
-        return (
-            f"{lane}:waiting",
-            f"{lane}:until",
-            f"{lane}:taken",
-            f"{chain}:attempts",
-            f"{chain}:failed",
-            f"{lane}:tickets",
-            f"{chain}:calls",
-            f"{lane}:part:{token}",
+        return ShelfKeys(
+            waiting=f"{lane}:waiting",
+            until=f"{lane}:until",
+            taken=f"{lane}:taken",
+            attempts=f"{chain}:attempts",
+            failed=f"{chain}:failed",
+            tickets=f"{lane}:tickets",
+            calls=f"{chain}:calls",
+            part=f"{lane}:part:{token}",
         )
 
 
@@ -214,8 +227,8 @@ class WarmUps:
 
     async def waiting(self, shelf: Shelf) -> int:
         """Return how many vaults wait or are being fetched."""
-        waiting, _, taken, *_ = shelf.keys("")
-        return sum(await self._commands.batch([("ZCARD", waiting), ("ZCARD", taken)]))
+        keys = shelf.keys("")
+        return sum(await self._commands.batch([("ZCARD", keys.waiting), ("ZCARD", keys.taken)]))
 
     async def note_login(self, user_id: str, plans: Mapping[ChainId, Sequence[Address]]) -> None:
         """Count a login and remember what it asked for, so that its progress can be told."""
