@@ -130,3 +130,10 @@ async def empty_client(server: EmbeddedServer) -> Redis:
 def redis_cache(client: Redis, **changes: Any) -> RedisBalanceCache:
     """A store on two networks whose lives are exact."""
     return RedisBalanceCache(client, **{"chain_ids": (MAINNET, TESTNET), "jitter": 0, **changes})
+
+
+MakeCache = Callable[..., RedisBalanceCache]
+"""What makes stores as `redis_cache` does; they are closed when the test is over."""
+
+StartServer = Callable[..., EmbeddedServer]
+"""What starts servers that a test may hurt; they are stopped when the test is over."""

@@ -18,27 +18,29 @@ class Suite:
     chosen: str = _QUICK
 
 
+_DROP_IN = (
+    "tests/integration/test_cache_drop_in.py",
+    "tests/integration/test_cache_bako_writes.py",
+    "tests/integration/test_cache_bookkeeping.py",
+    "tests/integration/test_cache_damaged.py",
+)
 _STORE = Suite(
     (
         "tests/unit/cache/test_cache_lives.py",
         "tests/unit/cache/test_judging.py",
         "tests/contract/cache",
         "tests/integration/test_cache_reading.py",
-        "tests/integration/test_cache_drop_in.py",
+        *_DROP_IN,
         "tests/integration/test_cache_changes.py",
         "tests/contract/test_refresh_schedule_contract.py",
         "tests/integration/test_cache_failures.py",
+        "tests/integration/test_cache_restarts.py",
+        "tests/integration/test_cache_waiters.py",
         "tests/coherence/test_explorer.py",
     )
 )
 _SCHEDULE = Suite(("tests/contract/test_refresh_schedule_contract.py",))
-_HOT = Suite(
-    (
-        *_SCHEDULE.tests,
-        "tests/contract/cache",
-        "tests/integration/test_cache_drop_in.py",
-    )
-)
+_HOT = Suite((*_SCHEDULE.tests, "tests/contract/cache", *_DROP_IN))
 _COPY = Suite(
     (
         "tests/unit/cache/test_copies.py",
@@ -54,7 +56,11 @@ _OWN = {
     "local_copy": _COPY,
     "tracking_connection": _COPY,
     "waiting": Suite(
-        ("tests/contract/cache", "tests/integration/test_cache_failures.py"),
+        (
+            "tests/contract/cache",
+            "tests/integration/test_cache_restarts.py",
+            "tests/integration/test_cache_waiters.py",
+        ),
         "redis and wait or waiter or who_waits or subscription or test_every_end",
     ),
     "claim": _SCHEDULE,
@@ -67,9 +73,9 @@ _OWN = {
     "follow_begin": _FOLLOWER,
     "follow_save": _FOLLOWER,
     "forget": _FOLLOWER,
-    "warm": Suite(("tests/integration/test_tasks_warm_ups.py",)),
+    "warm": Suite(("tests/integration/warm_ups",)),
     "note": Suite(("tests/integration/test_cache_vault_log.py",)),
-    "drop_value": Suite(("tests/integration/test_cache_drop_in.py",)),
+    "drop_value": Suite(("tests/integration/test_cache_damaged.py",)),
 }
 
 

@@ -16,6 +16,8 @@ from domain.refreshing import LEAST_PRICE, Appointment, ChangeRecord, Claim, Ref
 from domain.values import Address
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import (
+    ALICE,
+    BOB,
     MAINNET,
     TESTNET,
     Harness,
@@ -26,7 +28,6 @@ from tests.cache_support import (
     snapshot,
 )
 
-ALICE, BOB = address(1), address(2)
 RULES = RefreshRules(
     fresh_seconds=600,
     soft_seconds=480,

@@ -5,39 +5,11 @@ docs/bako.md lists all of them, each with its test.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 from redis.asyncio import Redis
 
 from cache.store import RedisBalanceCache
 from domain.values import Fresh, Stale
-from supervisor.valkey import EmbeddedServer
-from tests.cache_support import (
-    MAINNET,
-    TESTNET,
-    Harness,
-    address,
-    empty_client,
-    redis_cache,
-    snapshot,
-)
-
-ALICE, BOB = address(1), address(2)
-
-
-@pytest.fixture
-async def client(cache_server: EmbeddedServer) -> AsyncIterator[Redis]:
-    client = await empty_client(cache_server)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def cache(client: Redis) -> AsyncIterator[RedisBalanceCache]:
-    cache = redis_cache(client)
-    yield cache
-    await cache.aclose()
+from tests.cache_support import ALICE, BOB, MAINNET, TESTNET, Harness, snapshot
 
 
 async def test_an_invalidation_on_chain_zero_is_no_invalidation_of_every_chain(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -13,15 +12,7 @@ from cache.quotes import Quotes, QuoteStore
 from cache.sessions import SessionStore
 from domain.errors import CacheUnavailableError
 from supervisor.ports import free_port
-from supervisor.valkey import EmbeddedServer
-from tests.cache_support import asset, empty_client
-
-
-@pytest.fixture
-async def client(cache_server: EmbeddedServer) -> AsyncIterator[Redis]:
-    client = await empty_client(cache_server)
-    yield client
-    await client.aclose()
+from tests.cache_support import asset
 
 
 async def test_a_session_is_found_by_its_token(client: Redis) -> None:

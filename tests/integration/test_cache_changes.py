@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 from redis.asyncio import Redis
 
 from cache.changes import Change, ChangeKind, ChangeStream
-from supervisor.valkey import EmbeddedServer
-from tests.cache_support import (
-    MAINNET,
-    TESTNET,
-    Harness,
-    address,
-    empty_client,
-    redis_cache,
-    snapshot,
-)
-
-ALICE = address(1)
-
-
-@pytest.fixture
-async def client(cache_server: EmbeddedServer) -> AsyncIterator[Redis]:
-    client = await empty_client(cache_server)
-    yield client
-    await client.aclose()
+from tests.cache_support import ALICE, MAINNET, TESTNET, Harness, redis_cache, snapshot
 
 
 async def take(client: Redis, count: int, after: str | None) -> list[Change]:

@@ -15,10 +15,9 @@ from domain.errors import CacheUnavailableError
 from domain.ports import Lease, PublishOutcome
 from domain.values import Address, Fresh, Missing, Stale
 from supervisor.valkey import EmbeddedServer
-from tests.cache_support import MAINNET, TESTNET, Harness, address, redis_cache, snapshot
+from tests.cache_support import ALICE, MAINNET, TESTNET, Harness, address, redis_cache, snapshot
 from tests.cluster_support import running_cluster, running_sentinel
 
-ALICE = address(1)
 CROWD = [address(number) for number in range(30)]
 
 

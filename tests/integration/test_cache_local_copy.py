@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,16 @@ from domain.errors import CacheUnavailableError, ConfigurationError
 from domain.ports import Lease
 from domain.values import Address, Fresh, Missing, Stale
 from supervisor.valkey import EmbeddedServer
-from tests.cache_support import MAINNET, Harness, address, empty_client, redis_cache, snapshot
+from tests.cache_support import (
+    ALICE,
+    BOB,
+    MAINNET,
+    Harness,
+    address,
+    empty_client,
+    redis_cache,
+    snapshot,
+)
 from tests.copy_support import (
     all_told,
     copied_cache,
@@ -34,8 +43,6 @@ from tests.copy_support import (
     until_read,
 )
 from tests.gap_support import Gap
-
-ALICE, BOB = address(1), address(2)
 
 
 @pytest.fixture
@@ -54,15 +61,6 @@ async def cache(
     cache = copied_cache(connect(cache_server.url()))
     yield cache
     await cache.aclose()
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A server that a test may hurt."""
-    server = EmbeddedServer.start(extra=("--dir", str(tmp_path)))
-    yield server
-    os.kill(server.process.pid, signal.SIGCONT) if server.process.poll() is None else None
-    server.stop()
 
 
 def ignore(_: object) -> None:

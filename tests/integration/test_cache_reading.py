@@ -12,10 +12,7 @@ from redis.asyncio import Redis
 from cache.commands import Command, Commands
 from domain.ports import Busy, Lease
 from domain.values import Fresh, Missing, Stale
-from supervisor.valkey import EmbeddedServer
-from tests.cache_support import MAINNET, Harness, address, empty_client, redis_cache, snapshot
-
-ALICE = address(1)
+from tests.cache_support import ALICE, MAINNET, Harness, address, redis_cache, snapshot
 
 
 class BetweenTheTrips(Commands):
@@ -30,13 +27,6 @@ class BetweenTheTrips(Commands):
         if happens is not None:
             await happens()
         return await super().batch(commands)
-
-
-@pytest.fixture
-async def client(cache_server: EmbeddedServer) -> AsyncIterator[Redis]:
-    client = await empty_client(cache_server)
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
@@ -14,25 +12,9 @@ from cache.store import RedisBalanceCache
 from cache.vault_log import KEPT, VaultLog
 from domain.events import Note, VaultEventKind, invalidated
 from domain.ports import Lease
-from supervisor.valkey import EmbeddedServer
-from tests.cache_support import MAINNET, TESTNET, Harness, address, empty_client, snapshot
+from tests.cache_support import MAINNET, TESTNET, Harness, address, snapshot
 
 VAULT, OTHER = address(1), address(2)
-
-
-@pytest.fixture
-async def client(cache_server: EmbeddedServer) -> AsyncIterator[Redis]:
-    client = await empty_client(cache_server)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def cache(cache_server: EmbeddedServer, client: Redis) -> AsyncIterator[RedisBalanceCache]:
-    del client  # it has emptied the database
-    cache = RedisBalanceCache(connect(cache_server.url()), chain_ids=(MAINNET, TESTNET))
-    yield cache
-    await cache.aclose()
 
 
 def failed(detail: str) -> Note:

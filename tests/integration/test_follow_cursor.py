@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
 from cache.cursor import FollowerCursors, FollowerState
 from domain.blocks import BlockMark
-from supervisor.valkey import EmbeddedServer
-from tests.cache_support import Harness, empty_client, redis_cache
+from tests.cache_support import Harness, redis_cache
 
 CHAIN_ID = 0
 KEY = "bc:follow:{0}"
 LIFE_SECONDS = 30 * 24 * 3600
 PLACE = FollowerState(cursor=BlockMark(7, "0x07"))
-
-
-@pytest.fixture
-async def client(cache_server: EmbeddedServer) -> AsyncIterator[Redis]:
-    client = await empty_client(cache_server)
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from cache.codec import encode
 from cache.copies import HELD_SECONDS, TRUSTED_SECONDS, Copies, Question, Wanted
 from cache.keys import EPOCH, Keys
 from cache.known import Memory
-from tests.cache_support import MAINNET, TESTNET, ManualClock, address, snapshot
+from tests.cache_support import ALICE, BOB, MAINNET, TESTNET, ManualClock, address, snapshot
 
-ALICE, BOB = address(1), address(2)
 NOW_MS = 1_700_000_000_000
 SOFT_MS = 60_000
 

@@ -15,10 +15,9 @@ from domain.values import Address, Balance, BlockHeight, Fresh, Lane, Snapshot
 from provider.cached import CachedProvider
 from tasks.operations import RefillReport
 from tasks.refreshing import refresh_worthiest
-from tests.cache_support import ManualClock, address
+from tests.cache_support import ALICE, BOB, ManualClock, address
 
 NETWORK = Network(0, "testnet", ("http://127.0.0.1:1/v1/graphql",))
-ALICE, BOB = address(1), address(2)
 RULES = RefreshRules(
     fresh_seconds=600,
     soft_seconds=480,
