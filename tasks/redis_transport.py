@@ -20,7 +20,7 @@ from kombu.transport import redis
 class Channel(redis.Channel):
     """Keeps its blocking client as long as its pool lives.
 
-    Raises (from whatever needs a client):
+    Raises (from whatever needs a client, or the exchanges):
         amqp.exceptions.RecoverableConnectionError: the channel was closed.
     """
 
@@ -28,13 +28,22 @@ class Channel(redis.Channel):
 
     # kombu's types do not tell of the method that makes a client.
     def _create_client(self, asynchronous: bool = False) -> Any:
-        if self.connection is None:
-            raise RecoverableConnectionError("the channel was closed")
+        self._refuse_if_closed()
         if asynchronous:  # such a client has a connection of its own
             return super()._create_client(asynchronous=True)  # type: ignore[misc]
         if self._kept is None or self._kept.connection_pool is not self.pool:
             self._kept = super()._create_client()  # type: ignore[misc]
         return self._kept
+
+    @property
+    def state(self) -> Any:
+        """The broker's exchanges and bindings, as kombu knows them."""
+        self._refuse_if_closed()
+        return super().state
+
+    def _refuse_if_closed(self) -> None:
+        if self.connection is None:
+            raise RecoverableConnectionError("the channel was closed")
 
 
 class Transport(redis.Transport):

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
-from kombu import Connection
+import pytest
+from kombu import Connection, Exchange, Queue
 
 from supervisor.valkey import EmbeddedServer
 from tasks.redis_transport import Transport
@@ -63,17 +64,19 @@ def test_what_is_published_over_it_is_taken_and_acknowledged(cache_server: Embed
     assert [message.payload for message in taken] == [{"number": number} for number in range(3)]
 
 
+@pytest.mark.parametrize("exchange", ["", "test_tasks_redis_transport"])
 def test_a_publish_on_a_channel_that_was_closed_goes_through_on_a_new_one(
-    cache_server: EmbeddedServer,
+    cache_server: EmbeddedServer, exchange: str
 ) -> None:
     """As a retry meets it after a broker restart: it became a dead letter of work that was done."""
     name = "test_tasks_redis_transport.closed"
     with Connection(cache_server.url(5)) as connection, Connection(cache_server.url(5)) as other:
-        queue = other.SimpleQueue(name)
+        lane = Queue(name, Exchange(exchange), routing_key=name)
+        queue = other.SimpleQueue(lane)  # type: ignore[arg-type]  # it takes both
         producer = connection.Producer()
         producer.channel.close()  # type: ignore[union-attr]  # it makes a channel when asked
 
-        producer.publish({"number": 7}, routing_key=name, retry=True)
+        producer.publish({"number": 7}, exchange=exchange, routing_key=name, retry=True)
 
         message = queue.get(timeout=5)
         message.ack()
