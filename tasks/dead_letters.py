@@ -10,7 +10,6 @@ from celery import Task
 from celery.exceptions import Reject
 
 from cache.dead_letters import DeadLetter, DeadLetters
-from domain.errors import CacheUnavailableError
 from tasks.delivery import current_delivery
 from tasks.later import lane_of
 from tasks.loop import process_loop
@@ -71,13 +70,15 @@ def bury(
         reason=f"{type(error).__name__}: {error}",
     )
     try:
-        process_loop.run(lambda parts: keep(parts, letter), deadline_seconds=_BURY_SECONDS)
-    except (CacheUnavailableError, TimeoutError) as unkept:
+        process_loop.run(lambda parts: keep(parts, letter, error), deadline_seconds=_BURY_SECONDS)
+    except Exception as unkept:  # noqa: BLE001 - see below
+        # Whatever it is (a cache that is away, parts that cannot be opened, a soft time limit):
+        # Celery drops the message after any error but this one.
         raise Reject(unkept, requeue=True) from error
 
 
-async def keep(parts: Parts, letter: DeadLetter) -> None:
-    """Keep a message, and say so with all of it: a log outlives a cache."""
+async def keep(parts: Parts, letter: DeadLetter, error: Exception | None = None) -> None:
+    """Keep a message, and say so with all of it and the traceback: a log outlives a cache."""
     await parts.dead_letters.add(letter)
     _log.error(
         "task.dead_letter",
@@ -86,6 +87,7 @@ async def keep(parts: Parts, letter: DeadLetter) -> None:
         kwargs=dict(letter.kwargs),
         message_id=letter.message_id,
         reason=letter.reason,
+        exc_info=error,
     )
 
 

@@ -13,8 +13,9 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 import structlog
+from amqp.exceptions import AMQPError
 from celery import Task
-from celery.exceptions import Reject, SoftTimeLimitExceeded
+from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 
 from domain.errors import (
@@ -50,6 +51,7 @@ _TRANSIENT = (
     TransientProviderError,
     SoftTimeLimitExceeded,
     TimeoutError,
+    AMQPError,  # what RabbitMQ answers about its queues while it starts, and kombu passes on
 )
 _log = structlog.get_logger("tasks")
 
@@ -197,13 +199,16 @@ def _try_again(task: Task[..., None], error: Exception, args: tuple[object, ...]
         seconds=round(delay, 2),
         reason=str(error) or type(error).__name__,
     )
-    if task.expires is None and task.request.id is not None:
-        journal.touch(app, task.request.id)
     try:
+        if task.expires is None and task.request.id is not None:
+            journal.touch(app, task.request.id)
         publish_again(task, error, args, delay_seconds=delay, limit=limit)
-    except Reject as rejected:
-        # Celery drops the message when the retry cannot be published; accepted means done.
-        raise Reject(rejected, requeue=True) from error
+    except Retry:
+        raise
+    except Exception as unpublished:  # noqa: BLE001 - see below
+        # Celery drops the message when the retry cannot be published, or when a soft time limit
+        # ends the try; accepted means done.
+        raise Reject(unpublished, requeue=True) from error
 
 
 def retry_delay(retries: int) -> float:

@@ -20,11 +20,11 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from kombu.exceptions import KombuError
 
 from tasks.headers import age_seconds
 from tasks.names import Queue
 from tasks.settings import is_rabbitmq
+from tasks.unanswered import UNANSWERED
 
 ACCEPTED = "bc:accepted"
 SEEN = "bc:accepted:seen"
@@ -36,7 +36,6 @@ LONGEST_WAIT_SECONDS = 600
 
 _LIFE_SECONDS = 30 * 86_400
 _PORTION = 100
-_UNANSWERED = (KombuError, OSError)
 _log = structlog.get_logger("tasks")
 
 
@@ -72,7 +71,7 @@ def note(
 def touch(app: Celery, message_id: str) -> None:
     """Give a sign of life: the message is being worked on, or will be tried again."""
     if not is_rabbitmq(app.conf.broker_url):
-        with suppress(*_UNANSWERED):  # at worst the message runs once more
+        with suppress(*UNANSWERED):  # at worst the message runs once more
             _with_client(app, lambda client: client.zadd(SEEN, {message_id: time.time()}, xx=True))
 
 
@@ -84,7 +83,7 @@ def forget(app: Celery, message_id: str) -> None:
     def erase(client: Any) -> None:
         client.pipeline().hdel(ACCEPTED, message_id).zrem(SEEN, message_id).execute()
 
-    with suppress(*_UNANSWERED):
+    with suppress(*UNANSWERED):
         _with_client(app, erase)
 
 

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from celery import Celery
-from kombu.exceptions import KombuError
 
 from config.settings import Settings
 from domain.errors import BrokerUnavailableError
@@ -19,6 +18,7 @@ from tasks.headers import age_seconds
 from tasks.later import waiting_queues
 from tasks.names import Queue
 from tasks.settings import celery_configuration, is_rabbitmq
+from tasks.unanswered import UNANSWERED
 
 _SECONDS = 3.0
 _MOST_HELD = 500
@@ -63,7 +63,7 @@ class BrokerLanes:
         find = _on_rabbitmq if is_rabbitmq(self._app.conf.broker_url) else _on_redis
         try:
             return self._with_connection(find)
-        except (KombuError, OSError) as error:
+        except UNANSWERED as error:
             raise BrokerUnavailableError(type(error).__name__) from error
 
     def close(self) -> None:

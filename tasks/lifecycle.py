@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 from billiard import process as billiard_process
 from celery import signals
-from kombu.exceptions import KombuError
 
 from cache.dead_letters import DeadLetter
 from config.logging import configure_logging
@@ -28,6 +27,7 @@ from supervisor.processes import die_with_parent
 from tasks.dead_letters import keep
 from tasks.later import declare_waiting_queues
 from tasks.loop import process_loop
+from tasks.unanswered import UNANSWERED
 from telemetry.spans import end_exporting, export_spans
 
 _COLLECT_AFTER = 10_000
@@ -85,7 +85,7 @@ def _ready(**_: Any) -> None:
     _collect_seldom()
     try:
         declare_waiting_queues()
-    except (KombuError, OSError) as error:  # they are declared when the first message waits
+    except UNANSWERED as error:  # they are declared when the first message waits
         _log.warning("worker.queues_not_declared", reason=str(error))
     _log.info("worker.ready")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from celery import Celery
-from kombu.exceptions import KombuError
 
 from config.settings import Settings
 from domain.errors import ConfigurationError
 from tasks.settings import celery_configuration
+from tasks.unanswered import UNANSWERED
 
 _ANSWER_SECONDS = 1.0
 _CONNECT_SECONDS = 3
@@ -27,7 +27,7 @@ def workers_at_the_broker(settings: Settings) -> Sequence[str]:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=_CONNECT_SECONDS)
             answers = app.control.ping(timeout=_ANSWER_SECONDS, connection=connection)
-    except (KombuError, OSError) as error:
+    except UNANSWERED as error:
         raise ConfigurationError(
             f"CELERY_BROKER_URL: the broker does not answer ({type(error).__name__})"
         ) from None

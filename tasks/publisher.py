@@ -14,13 +14,13 @@ from uuid import uuid4
 import structlog
 from celery import Celery
 from celery.exceptions import QueueNotFound
-from kombu.exceptions import KombuError
 
 from config.settings import Settings
 from domain.errors import PublishingError
 from tasks import headers, journal, measuring  # noqa: F401 - two of them listen to publishing
 from tasks.names import CONFIRM_SECONDS
 from tasks.settings import celery_configuration
+from tasks.unanswered import UNANSWERED
 
 PUBLISH_SECONDS = 0.1
 """How long a publish may take before its caller is told that the broker did not take it."""
@@ -70,7 +70,7 @@ class CeleryPublisher:
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
                 await loop.run_in_executor(self._threads, self._connect)
-        except (KombuError, OSError, TimeoutError) as error:
+        except UNANSWERED as error:
             _log.warning("publisher.broker_unavailable", reason=str(error))
 
     async def send(
@@ -104,7 +104,7 @@ class CeleryPublisher:
                 return await asyncio.shield(publishing)
         except TimeoutError:
             raise PublishingError(f"{name}: not taken within {self._seconds} s") from None
-        except (KombuError, OSError, QueueNotFound) as error:
+        except (*UNANSWERED, QueueNotFound) as error:
             raise PublishingError(f"{name}: {error}") from error
 
     async def close(self) -> None:

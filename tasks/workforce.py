@@ -8,11 +8,11 @@ from typing import Any
 
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import KombuError
 
 from config.settings import Settings
 from domain.errors import BrokerUnavailableError
 from tasks.settings import celery_configuration, is_rabbitmq
+from tasks.unanswered import UNANSWERED
 
 _CONNECT_SECONDS = 3
 _REPLY_SECONDS = 1.0
@@ -53,7 +53,7 @@ def muster(settings: Settings) -> Workforce:
             workers = _workers(app, connection)
         facts = {name: str(told[name]) for name in _FACTS if name in told}
         return Workforce("rabbitmq" if rabbitmq else "redis", workers, facts)
-    except (KombuError, OSError) as error:
+    except UNANSWERED as error:
         raise BrokerUnavailableError(f"the broker does not answer: {error}") from error
     finally:
         app.close()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
+from celery.exceptions import Reject
+from structlog.testing import capture_logs
 
 from cache.dead_letters import DeadLetter
 from config.settings import Settings, current_settings
-from domain.errors import InvalidValueError
+from domain.errors import InvalidValueError, RegistryUnavailableError
 from domain.networks import Network
 from runtime.assembly import Runtime
 from supervisor.valkey import EmbeddedServer
-from tasks import invalidation
+from tasks import dead_letters, invalidation, operations
 from tasks.dead_letters import MOST_DELIVERIES, PoisonError, counted, replay
 from tasks.delivery import set_delivery
 from tasks.loop import process_loop
@@ -74,6 +77,36 @@ async def test_an_invalidation_that_is_refused_is_kept_with_its_reason(
         "invalidation",
     )
     assert "0x12" in letter.reason
+
+
+async def test_the_log_of_a_dead_letter_tells_where_an_unexpected_error_came_from(
+    runtime: Runtime, worker_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_here(addresses: object) -> None:
+        raise AttributeError("a bug")
+
+    monkeypatch.setattr(operations, "parse_addresses", broken_here)
+    with capture_logs() as logs, pytest.raises(AttributeError, match="a bug"):
+        await asyncio.to_thread(invalidation.invalidate, ["0x12"], 0, 5)
+
+    (entry,) = [entry for entry in logs if entry["event"] == "task.dead_letter"]
+    told = "".join(traceback.format_exception(entry["exc_info"]))
+    assert "broken_here" in told
+
+
+async def test_what_cannot_be_kept_for_any_reason_goes_back(
+    runtime: Runtime, worker_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery drops the message of a task that ends with any other error than `Reject`."""
+
+    async def without_parts(*_: object) -> None:
+        raise RegistryUnavailableError("it cannot be opened now")
+
+    monkeypatch.setattr(dead_letters, "keep", without_parts)
+    with pytest.raises(Reject) as rejected:
+        await asyncio.to_thread(invalidation.invalidate, ["0x12"], 0, 5)
+
+    assert rejected.value.requeue  # type: ignore[attr-defined]  # its types do not tell of it
 
 
 async def test_replaying_publishes_each_one_as_it_was_and_empties_the_list(

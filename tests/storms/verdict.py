@@ -65,9 +65,12 @@ async def _problems(storm: Storm) -> list[str]:
 
 
 def _told_of(storm: Storm) -> list[str]:
-    """Return what the logs tell of messages that were given up, and of those that are missing."""
+    """Return what the logs tell of messages that were given up, and where it came from."""
     kept = [entry for p in storm.programs for entry in p.logged("task.dead_letter")]
-    return [f"given up: {entry.get('task')}: {entry.get('reason')}" for entry in kept]
+    return [
+        f"given up: {entry.get('task')}: {entry.get('reason')}\n{entry.get('exception', '')}"
+        for entry in kept
+    ]
 
 
 def _right(answer: Any, amount: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
@@ -19,6 +20,9 @@ _WARM_UP_LIFE_SECONDS = 120
 _CONFIRM_SECONDS = 5.0
 """A confirm that is lost must not keep a thread for ever: the message is sent once more, over a new
 link."""
+
+_UNANSWERED = (TimeoutError, KombuError, OSError, AMQPError)
+"""kombu passes RabbitMQ's refusals on as they are, for example of a queue while it starts."""
 
 _RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
@@ -44,7 +48,7 @@ class TaskSender:
         The first task would otherwise pay for loading and connecting, and be given up.
         """
         loop = asyncio.get_running_loop()
-        with suppress(TimeoutError, KombuError, OSError):
+        with suppress(*_UNANSWERED):
             async with asyncio.timeout(_OPEN_SECONDS):
                 await loop.run_in_executor(self._threads, self._connect)
 
@@ -88,7 +92,7 @@ class TaskSender:
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.shield(sending)
-        except (TimeoutError, KombuError, OSError) as error:
+        except _UNANSWERED as error:
             raise NotEnqueuedError(f"{name}: the broker did not take it in time") from error
 
     def _connect(self) -> None:
