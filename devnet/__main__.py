@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from devnet.options import BASE_ASSET_ID, DEFAULT_PORT, DevnetOptions, Limits
-from devnet.server import run
 from domain.errors import ConfigurationError
 
 
@@ -61,6 +60,8 @@ def devnet_command(
     /devnet/nodes/0 change how fast and how far behind the nodes are.
     GET: /devnet/state, /devnet/requests and /devnet/faults tell.
     """
+    from devnet.server import run  # noqa: PLC0415 - whoever only lists the commands needs no server
+
     try:
         run(
             DevnetOptions(

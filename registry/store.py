@@ -22,7 +22,7 @@ from domain.errors import (
 )
 from domain.together import Together
 from domain.values import Address, checksum_address, parse_address, read_chain_id
-from registry import migrate, queries
+from registry import queries
 from registry.engine import database_errors, open_engine
 from registry.follower import DurableCursors
 from registry.indexes import lacking
@@ -97,6 +97,9 @@ class Registry:
         Never call it on a Bako database: those tables are Bako's to create.
         """
         with database_errors():
+            # Only who makes tables needs what makes them: it takes long to load.
+            from registry import migrate  # noqa: PLC0415
+
             await migrate.create_schema(self._engine)
 
     async def check(self) -> None:

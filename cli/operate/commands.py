@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from cli.operate.by import By
 from cli.operate.opened import addresses, run
-from cli.operate.top import By
 from cli.output import ChainOption, JsonOption, console, print_json
 from config.settings import current_settings
 from domain.errors import InvalidValueError

@@ -1,16 +1,21 @@
-"""The parts that a command works with, opened and closed around it."""
+"""The parts that a command works with, opened and closed around it.
+
+They are imported when they are opened: what only shows its help need not wait for a second.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from config.logging import configure_logging
 from config.settings import Settings, current_settings
 from domain.values import Address, ChainId, parse_address
-from runtime.assembly import Runtime
+
+if TYPE_CHECKING:
+    from runtime.assembly import Runtime
 
 Result = TypeVar("Result")
 
@@ -34,6 +39,8 @@ async def _run(settings: Settings, work: Callable[[Runtime], Awaitable[Result]])
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     """Open the parts; nothing is connected yet."""
+    from runtime.assembly import Runtime  # noqa: PLC0415 - see above
+
     runtime = await Runtime.open(settings)
     try:
         yield runtime

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from rich.console import Console
 
 from cache.recent import Recent, RecentKind
+from cli.operate.by import By
 from cli.operate.opened import chains
 from cli.output import clock_time, span, table
 from domain.values import ChainId
@@ -17,15 +17,6 @@ from runtime.hottest import HotVault, hot_vaults
 
 LOOKED_AT = 2_000
 """Hot vaults that are looked at, however many there are."""
-
-
-class By(StrEnum):
-    """Which vaults."""
-
-    HOT = "hot"
-    STALE = "stale"
-    FAILING = "failing"
-    SLOW = "slow"
 
 
 @dataclass(frozen=True, slots=True)
