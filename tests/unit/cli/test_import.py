@@ -10,7 +10,8 @@ from tests.process_support import clean_environment
 _LOADED = """
 import sys
 import cli.main
-print(*sorted({"alembic", "celery", "fastapi", "graphql", "redis", "sqlalchemy"} & set(sys.modules)))
+heavy = {"alembic", "celery", "fastapi", "graphql", "redis", "sqlalchemy"}
+print(*sorted(heavy & set(sys.modules)))
 """
 
 
