@@ -120,7 +120,8 @@ class HotAnswers:
     async def renewal(self, key: Key) -> bool:
         """Wait a moment for whoever has the route answer this anew; False: nobody does.
 
-        An answer that is over is put together once, not by all who ask for it at that moment.
+        An answer that is over is put together once, not by all who ask for it at that moment. One
+        that may not be kept (its balances were published a moment ago) is put together by each.
         """
         if key not in self._kept or key not in self._renewing:
             return False

@@ -17,6 +17,7 @@ from devnet.server import DevnetServer
 from supervisor.valkey import EmbeddedServer
 from tests.api_support import CHAIN_ID, ETH, KEY, World, open_world, own_to_none, started
 from tests.databases import BakoUser, bytes32
+from tests.metrics_support import Scrape
 from tests.provider_support import until
 
 PATH = "/user/dashboard"
@@ -76,6 +77,11 @@ class Page:
     async def _counted(self) -> dict[str, int]:
         told = await self.world.redis.info("commandstats")
         return {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items()}
+
+    async def made(self) -> float:
+        """Return how many pages the route has put together, or found to be unchanged."""
+        told = Scrape((await self.client.get("/metrics")).text)
+        return told.value("api_request_seconds_count", route=PATH)
 
     async def is_hot(self) -> bool:
         return await self.commands() in ({}, {"mget": 1, "getrange": 1})
@@ -185,6 +191,29 @@ async def test_nothing_old_is_sent_after_whatever_changes(
 
 async def _shows(page: Page, expected: set[str]) -> bool:
     return set(await page.amounts()) == expected
+
+
+@pytest.mark.parametrize("change", ["prices", "registry", "session"])
+async def test_what_is_over_is_made_anew_once_however_many_ask(
+    world: World, page: Page, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.hot_answers._RENEWAL_SECONDS", 30.0)  # however slow this machine is
+    before = await page.made()
+
+    if change == "prices":
+        await world.quote({ETH: "3"}, {ETH: 0})
+    elif change == "registry":
+        await world.internal("/registry/changed")
+    else:
+        await world.sign_in(page.user, extended=True)
+
+    async def is_made_anew() -> bool:  # what is told by Redis, or by the prices, is told later
+        answers = await asyncio.gather(*(page.get() for _ in range(50)))
+        assert {answer.status_code for answer in answers} == {200}
+        return await page.made() > before
+
+    await until(is_made_anew)
+    assert await page.made() == before + 1
 
 
 async def test_a_session_that_ends_or_changes_ends_the_hot_path_too(
