@@ -8,7 +8,7 @@ RUN := $(UV) run --locked --no-sync
 # The machine's own Python is used: nothing is downloaded but packages.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help install demo up test lint format types contracts check docs check-coherence bench-cache bench-read clean
+.PHONY: help install demo up test lint format types contracts check docs check-coherence bench-cache bench-read bench-servers clean
 
 help: ## List the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ check-kills: install ## Kill, restart and pause everything while users go on (N=
 
 bench-read: install ## Measure the read path beside static bytes, raw Redis, cashews and fastapi-cache
 	@$(UV) run --locked --group bench python -m benchmarks.read
+
+bench-servers: install ## Measure servers, frameworks and clients of Redis beside each other
+	@$(UV) run --locked --group bench python -m benchmarks.servers
 
 bench-%: install ## Measure one thing, for example `make bench-provider`
 	@$(RUN) python -m benchmarks.$*

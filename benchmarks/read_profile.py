@@ -97,7 +97,9 @@ class _Connections:
 
 async def _profile(requests: Requests) -> dict[str, float]:
     app = make_ours()
-    config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, proxy_headers=False
+    )
     config.load()
     async with app.router.lifespan_context(app):
         connections = _Connections(config)

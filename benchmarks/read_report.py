@@ -1,34 +1,44 @@
-"""Writes docs/reading.md out of what `make bench-read` has measured."""
+"""Writes docs/reading.md out of what `make bench-read` and the commands beside it have measured."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from benchmarks.common import saved
+from benchmarks.read_names import DASHBOARD, RATIO_AT, RATIOS, STATIC_PAGE, STATIC_VAULT, VAULT
+from benchmarks.servers_report import section
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 _HEAD = """# Reading: how fast, beside what
 
 Written by `make bench-read`; figures in `benchmarks/results/read.json`. Machine: {machine}.
-One server process each, loaded by a program of its own; {vaults} vaults of {assets} assets,
-everything cached. Medians of alternating rounds, the greatest of the maxima; a run in which any
-answer was wrong reports nothing. Static bytes are sent by the same server from the place of the
-hot path ([0045](decisions/0045-answers-are-sent-again.md)), with the same request headers.
+One server process each on one processor; the program that loads it, Redis and the node share the
+other; {vaults} vaults of {assets} assets, everything cached. A run in which any answer was wrong
+reports nothing. Static bytes are sent by the same server from the place of the hot path
+([0045](decisions/0045-answers-are-sent-again.md)), asked for with the same request headers.
+
+Each path takes turns of {seconds:g} s with its static bytes, over {rounds} rounds whose order
+alternates. A ratio is the median of the rounds' ratios, in brackets their quartiles; *by CPU* is
+the same by processor time of the server. At 16 connections the load took at most {load_busy:.0%} of
+its processor: it is the server that is measured.
 
 ![A page of ten vaults before and after](images/reading.svg)
 
 """
 
-_NAMES = {
-    "vault": "one vault, goal 0.55",
-    "vault_local_copy": "one vault, local copy, goal 0.85",
-    "dashboard": "dashboard of ten, goal 0.6",
-    "dashboard_local_copy": "dashboard of ten, local copy",
-    "not_modified": "304 for the dashboard, goal 0.85",
-    "not_modified_local_copy": "304 for the dashboard, local copy",
-}
-
-
-ELSEWHERE = ("cache", "storm_redis_threads", "streams")
+ELSEWHERE = ("cache", "storm_redis_threads", "streams", "servers")
 """The results of other commands that the document shows."""
+
+
+def write_page() -> str:
+    """Write the document from what is saved, and return it."""
+    report = saved("read")
+    text = page(report["machine"], report, {name: saved(name) for name in ELSEWHERE})
+    (DOCS / "reading.md").write_text(text, encoding="utf-8")
+    return text
 
 
 def page(
@@ -38,15 +48,21 @@ def page(
 ) -> str:
     """Return the document; `elsewhere` are the results named in `ELSEWHERE`."""
     named = f"{machine['system']}, {machine['cpus']} CPUs, Python {machine['python']}"
+    paths = report["paths"]
+    compared = [name for one in RATIOS.values() for name in (one.ours, one.static)]
     lines = [
         _HEAD.format(
             machine=f"{named}, {machine['when'][:10]}",
             vaults=report["vaults"],
             assets=report["assets_per_vault"],
+            seconds=report["round_seconds"],
+            rounds=report["rounds"],
+            load_busy=max(paths[name][RATIO_AT]["load_busy"] for name in compared),
         )
     ]
     lines += _ratios(report["ratio_to_static_by_connections"])
-    lines += _steps(report["paths"], report["profile_us"])
+    lines += _page_latencies(paths)
+    lines += _steps(paths, report["profile_us"])
     lines += [
         "## Calls to the node",
         "",
@@ -65,12 +81,13 @@ def page(
         "`node down` is read with `wait=0`: what there is, at once.",
         "",
         *_elsewhere(elsewhere),
+        *section(elsewhere["servers"]),
         "## All paths",
         "",
         "| path | connections | p50 ms | p99 ms | max ms | views/s | CPU µs | bytes |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, rows in {**report["paths"], **report["raw_redis"]}.items():
+    for name, rows in {**paths, **report["raw_redis"]}.items():
         for connections, row in rows.items():
             cpu = f"{row['cpu_us']:.0f}" if "cpu_us" in row else ""
             size = f"{row['bytes']:.0f}" if "bytes" in row else ""
@@ -84,6 +101,18 @@ def page(
         "session, and neither notices an invalidation that comes while it fetches.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _page_latencies(paths: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    alone, many = paths[DASHBOARD]["1"]["p50_ms"], paths[DASHBOARD][RATIO_AT]["p99_ms"]
+    asked, static = paths[VAULT]["1"]["p50_ms"], paths[STATIC_VAULT]["1"]["p50_ms"]
+    return [
+        f"The page of ten: p50 {alone:.2f} ms at one connection (goal 5), p99 {many:.1f} ms at 16",
+        "(goal 50). At one connection a path that asks Redis waits for two round trips, one after",
+        f"the other, and static bytes for one (a vault: {asked:.2f} and {static:.2f} ms): that is",
+        "what the ratios of the first column show. With the local copy there is no second one.",
+        "",
+    ]
 
 
 def _steps(
@@ -104,7 +133,7 @@ def _steps(
         "**in all, local copy**": [copied[name] for name in shown],
         "**in all**": [asked[name] for name in shown],
     }
-    whole = paths["static, a page's size"]["16"]["cpu_us"]
+    whole = paths[STATIC_PAGE][RATIO_AT]["cpu_us"]
     left = {goal: whole / goal - whole for goal in (0.85, 0.6, 0.55)}
     return [
         "## What stands between them",
@@ -122,7 +151,7 @@ def _steps(
         f"With its sockets a static answer takes {whole:.0f} µs. All the rest may take",
         "; ".join(f"{spare:.0f} µs for a goal of {goal}" for goal, spare in left.items()) + ".",
         "What the process does not hold cannot be answered without asking Redis: the local copy",
-        "alone spares that step. Redis and the load take part of the same two processors.",
+        "alone spares that step.",
         "",
     ]
 
@@ -167,15 +196,20 @@ def _elsewhere(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [*lines, ""]
 
 
-def _ratios(by_connections: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _ratios(by_connections: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
     columns = list(by_connections)
     lines = [
         "## Views per second, as a part of static bytes of the same size",
         "",
-        "| | " + " | ".join(f"{c} connections" for c in columns) + " |",
-        "|---|" + "---|" * len(columns),
+        "| | goal | "
+        + " | ".join(f"{c} connection{'s' * (c != '1')}" for c in columns)
+        + f" | by CPU, {RATIO_AT} |",
+        "|---|---|" + "---|" * (len(columns) + 1),
     ]
-    for name, shown in _NAMES.items():
-        cells = " | ".join(f"{by_connections[c][name]:.2f}" for c in columns)
-        lines.append(f"| {shown} | {cells} |")
+    for name, one in RATIOS.items():
+        told = [by_connections[c][name] for c in columns]
+        cells = " | ".join(f"{t['median']:.2f} ({t['low']:.2f}-{t['high']:.2f})" for t in told)
+        goal = "" if one.goal is None else f"{one.goal}"
+        cpu = by_connections[RATIO_AT][name]["cpu"]
+        lines.append(f"| {one.shown} | {goal} | {cells} | {cpu:.2f} |")
     return [*lines, ""]

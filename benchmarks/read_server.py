@@ -113,7 +113,14 @@ def main() -> None:
         app = make(os.environ["REDIS_URL"], values)
     listener = listen("127.0.0.1", 0)
     print(f"port {listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=60,  # of the load's sides one rests while the others have their turns
+    )
     server = uvicorn.Server(config)
 
     async def serve() -> None:
