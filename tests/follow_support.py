@@ -108,6 +108,14 @@ async def settle(follower: Follower, steps: int = 200) -> None:
     raise AssertionError("the follower never comes to rest")
 
 
+async def begun(at: Desk, follower: Follower | None = None) -> Follower:
+    """Let a follower begin and come to the tip."""
+    found = follower or at.follower()
+    assert await found.begin()
+    await settle(found)
+    return found
+
+
 @asynccontextmanager
 async def desk(
     directory: Path, server: EmbeddedServer, node: DevnetServer | None = None
@@ -127,12 +135,12 @@ async def desk(
     runtime = await Runtime.open(settings)
     redis = Redis.from_url(server.url())
     await redis.flushall()
+    made = Desk(runtime, redis, node, user.addresses)
     try:
-        made = Desk(runtime, redis, node, user.addresses)
         yield made
+    finally:
         for follower in made.followers:
             await follower.end()
-    finally:
         await redis.aclose()
         await runtime.close()
         node.stop()

@@ -48,9 +48,7 @@ _COPY = Suite(
         "tests/coherence/test_copied.py",
     )
 )
-_FOLLOWER = Suite(
-    ("tests/integration/test_follow_cursor.py", "tests/integration/test_follow_chain.py")
-)
+_FOLLOWER = Suite(("tests/integration/test_follow_cursor.py", "tests/integration/follower"))
 _OWN = {
     "copies": _COPY,
     "local_copy": _COPY,

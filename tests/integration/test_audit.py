@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,16 +25,9 @@ from tasks.names import REFILL, Queue
 from tests.follow_support import CHAIN_ID, Desk, warm_desk
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedServer]:
-    server = EmbeddedServer.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-async def at(tmp_path: Path, server: EmbeddedServer) -> AsyncIterator[Desk]:
-    async with warm_desk(tmp_path, server) as at:
+async def at(tmp_path: Path, module_server: EmbeddedServer) -> AsyncIterator[Desk]:
+    async with warm_desk(tmp_path, module_server) as at:
         yield at
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,28 +10,19 @@ import pytest
 from domain.values import Stale
 from supervisor.valkey import EmbeddedServer
 from tasks import refills
-from tests.follow_support import Desk, settle, warm_desk
+from tests.follow_support import Desk, begun, settle, warm_desk
 from tests.provider_support import until
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedServer]:
-    server = EmbeddedServer.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
 async def at(
-    tmp_path: Path, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, module_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Desk]:
     """A desk whose follower stands at the tip, and does not wait for long."""
     monkeypatch.setattr(refills, "AGAIN_SECONDS", 0.02)
     monkeypatch.setattr(refills, "PATIENCE_SECONDS", 0.1)
-    async with warm_desk(tmp_path, server) as at:
-        follower = at.follower()
-        assert await follower.begin()
-        await settle(follower)
+    async with warm_desk(tmp_path, module_server) as at:
+        await begun(at)
         at.refills.clear()
         yield at
 
@@ -81,9 +72,7 @@ async def test_whoever_takes_over_asks_for_what_the_broker_refused(at: Desk) -> 
     await settle(follower)
     await follower.end()
     at.broker_is_there = True
-    next_one = at.follower()
-    assert await next_one.begin()
-    await settle(next_one)
+    await begun(at)
 
     assert at.refills == [((vault,), height)]
     assert await at.owed() == {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,16 +19,9 @@ from tests.follow_support import CHAIN_ID, Desk, warm_desk
 from tests.provider_support import until
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedServer]:
-    server = EmbeddedServer.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-async def at(tmp_path: Path, server: EmbeddedServer) -> AsyncIterator[Desk]:
-    async with warm_desk(tmp_path, server) as at:
+async def at(tmp_path: Path, module_server: EmbeddedServer) -> AsyncIterator[Desk]:
+    async with warm_desk(tmp_path, module_server) as at:
         yield at
 
 
