@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.coherence.scenarios import LEASE_ENDS, Scenario, fetcher, reader
+from tests.coherence.acts import LEASE_ENDS, fetcher, reader
+from tests.coherence.scenarios import Scenario
 from tests.coherence.stepping import PlainServer, Schedule, run
 from tests.coherence.systems import Ours, System
 from tests.coherence.world import World

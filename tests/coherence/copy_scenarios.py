@@ -6,16 +6,9 @@ from collections.abc import Callable
 from typing import cast
 
 from tests.cache_support import MAINNET
+from tests.coherence.acts import FAILOVER, FLUSH, FRESH_LIFE_ENDS, Act, fault, fetcher
 from tests.coherence.copying import OursCopied
-from tests.coherence.scenarios import (
-    FAILOVER,
-    FLUSH,
-    FRESH_LIFE_ENDS,
-    Act,
-    Scenario,
-    fault,
-    fetcher,
-)
+from tests.coherence.scenarios import Scenario
 from tests.coherence.stepping import Turn
 from tests.coherence.systems import KEYS, System
 from tests.coherence.world import VAULT, Node, World

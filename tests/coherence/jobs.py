@@ -16,15 +16,7 @@ from tests.coherence.copying import OursCopied
 from tests.coherence.drawing import Stage, check_drawn
 from tests.coherence.resend_scenarios import RESENT
 from tests.coherence.resending import OursResending
-from tests.coherence.scenarios import (
-    CLEARED,
-    LARGE,
-    OURS_SMALL,
-    PROLONGED,
-    SMALL,
-    WALKED,
-    Scenario,
-)
+from tests.coherence.scenarios import LARGE, ON_REDIS, ON_THE_TWIN, PROLONGED, Scenario
 from tests.coherence.stepping import PlainServer, Schedule
 from tests.coherence.systems import ours_on_redis, the_twin
 
@@ -40,10 +32,10 @@ _ON: dict[str, Callable[[Stage], tuple[MakeSystem, PlainServer | None]]] = {
 CASTS: dict[str, Scenario] = {
     f"{scenario.name}@{place}": scenario
     for place, scenarios in (
-        ("redis", (*SMALL, *OURS_SMALL, *CLEARED, *WALKED, *PROLONGED, *LARGE)),
+        ("redis", (*ON_REDIS, *PROLONGED, *LARGE)),
         ("copy", COPIED_SMALL),
         ("resent", RESENT),
-        ("twin", (*SMALL, *CLEARED[:2], *WALKED)),
+        ("twin", ON_THE_TWIN),
     )
     for scenario in scenarios
 }

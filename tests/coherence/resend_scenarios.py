@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from tests.coherence.acts import FLUSH, Act, fetcher
 from tests.coherence.copy_scenarios import (
     LINK_LOST,
     TIME_PASSES,
@@ -17,7 +18,7 @@ from tests.coherence.copy_scenarios import (
     reads,
 )
 from tests.coherence.resending import OursResending
-from tests.coherence.scenarios import FLUSH, Act, Scenario, fetcher
+from tests.coherence.scenarios import Scenario
 from tests.coherence.systems import System
 from tests.coherence.world import World
 

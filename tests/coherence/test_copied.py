@@ -11,7 +11,6 @@ import pytest
 from cache.copies import Copies
 from cache.local_copy import LocalCopy
 from domain.values import Fresh
-from supervisor.valkey import EmbeddedServer
 from tests.coherence.checking import explore, sample
 from tests.coherence.copy_scenarios import COPIED_LARGE, COPIED_SMALL
 from tests.coherence.copying import OursCopied, Wire
@@ -19,13 +18,6 @@ from tests.coherence.scenarios import Scenario
 from tests.coherence.stepping import PlainServer
 
 SMALL = {scenario.name: scenario for scenario in COPIED_SMALL}
-
-
-@pytest.fixture
-def server(cache_server: EmbeddedServer) -> Iterator[PlainServer]:
-    server = PlainServer(cache_server.port)
-    yield server
-    server.close()
 
 
 @pytest.fixture

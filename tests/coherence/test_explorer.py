@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from supervisor.valkey import EmbeddedServer
 from tests.coherence.checking import MakeSystem, explore, replay, sample
 from tests.coherence.drawing import Stage, check_drawn
 from tests.coherence.scenarios import (
     BEYOND_PROMISE,
-    CLEARED,
     LARGE,
-    OURS_SMALL,
+    ON_REDIS,
+    ON_THE_TWIN,
     PROLONGED,
     SMALL,
-    WALKED,
     Scenario,
 )
 from tests.coherence.stepping import PlainServer
@@ -25,16 +21,7 @@ from tests.coherence.systems import BakoShipped, TheDocument, ours_on_redis, the
 _NAME = [scenario.name for scenario in SMALL]
 
 
-@pytest.fixture
-def server(cache_server: EmbeddedServer) -> Iterator[PlainServer]:
-    server = PlainServer(cache_server.port)
-    yield server
-    server.close()
-
-
-@pytest.mark.parametrize(
-    "scenario", [*SMALL, *OURS_SMALL, *CLEARED, *WALKED], ids=lambda one: one.name
-)
+@pytest.mark.parametrize("scenario", ON_REDIS, ids=lambda one: one.name)
 def test_the_law_holds_in_every_interleaving(scenario: Scenario, server: PlainServer) -> None:
     findings = explore(scenario, ours_on_redis, server)
 
@@ -53,7 +40,7 @@ def test_a_lease_has_one_holder_in_every_interleaving(
     assert findings.prolonged > 0, "none was prolonged: nothing was shown"
 
 
-@pytest.mark.parametrize("scenario", [*SMALL, *CLEARED[:2], *WALKED], ids=lambda one: one.name)
+@pytest.mark.parametrize("scenario", ON_THE_TWIN, ids=lambda one: one.name)
 def test_the_law_holds_on_the_twin(scenario: Scenario) -> None:
     findings = explore(scenario, the_twin, None)
 
@@ -103,10 +90,8 @@ def test_a_write_of_another_chain_that_drops_the_flag_of_all_is_beyond_our_promi
     assert findings.violating == 1
 
 
-def test_drawn_casts_in_drawn_orders_keep_the_law(server: PlainServer) -> None:
-    stage = Stage.open(server.where)
+def test_drawn_casts_in_drawn_orders_keep_the_law(stage: Stage) -> None:
     findings = check_drawn(range(1_500), 20_261_123, stage)
-    stage.close()
 
     assert findings.violating == 0, (findings.runs, findings.first)
     assert findings.fresh_reads > findings.interleavings

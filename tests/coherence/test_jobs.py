@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from supervisor.valkey import EmbeddedServer
 from tests.coherence.checking import Findings, explore
 from tests.coherence.drawing import Stage, check_drawn
 from tests.coherence.jobs import CASTS, Orders, drawn, every_order, play_again
@@ -16,13 +13,6 @@ from tests.coherence.workers import play_all
 
 CAST = "one fetch@redis"
 KEPT = "redis.call('DEL', value)\n  redis.call('SET', chain_flag, now, 'PX', flag_ms)"
-
-
-@pytest.fixture
-def stage(cache_server: EmbeddedServer) -> Iterator[Stage]:
-    stage = Stage.open(cache_server.port)
-    yield stage
-    stage.close()
 
 
 def _play(cast: str, stage: Stage) -> Findings:

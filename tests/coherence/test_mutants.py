@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from supervisor.valkey import EmbeddedServer
 from tests.cache_support import MAINNET
 from tests.coherence.checking import explore, replay
-from tests.coherence.scenarios import CLEARED, OURS_SMALL, PROLONGED, SMALL, WALKED
+from tests.coherence.scenarios import ON_REDIS, PROLONGED
 from tests.coherence.stepping import PlainServer, break_script
 from tests.coherence.systems import ours_on_redis
 
-CASTS = (*SMALL, *OURS_SMALL, *CLEARED, *WALKED, *PROLONGED)
-SCENARIOS = {scenario.name: scenario for scenario in CASTS}
+SCENARIOS = {scenario.name: scenario for scenario in (*ON_REDIS, *PROLONGED)}
 
 GUARDS = {
     "the minimum height is compared": (
@@ -85,13 +81,6 @@ GUARDS = {
         "the flag of all chains is cleared for one",
     ),
 }
-
-
-@pytest.fixture
-def server(cache_server: EmbeddedServer) -> Iterator[PlainServer]:
-    server = PlainServer(cache_server.port)
-    yield server
-    server.close()
 
 
 @pytest.mark.parametrize("guard", GUARDS)

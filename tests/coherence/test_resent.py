@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,20 +10,12 @@ import pytest
 
 import cache.versions
 from cache.versions import Versions
-from supervisor.valkey import EmbeddedServer
 from tests.coherence.checking import explore
 from tests.coherence.drawing import Stage
 from tests.coherence.resend_scenarios import RESENT
 from tests.coherence.resending import OursResending
 
 SCENARIOS = {scenario.name: scenario for scenario in RESENT}
-
-
-@pytest.fixture
-def stage(cache_server: EmbeddedServer) -> Iterator[Stage]:
-    stage = Stage.open(cache_server.port)
-    yield stage
-    stage.close()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -24,6 +24,18 @@ from hypothesis.stateful import (
 from cache.local_copy import LocalCopy
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import MAINNET
+from tests.coherence.acts import (
+    BLIND,
+    EPOCH_EVICTED,
+    FRESH_LIFE_ENDS,
+    LAGGING,
+    LEASE_ENDS,
+    Act,
+    bako_invalidator,
+    fetcher,
+    invalidator,
+    reader,
+)
 from tests.coherence.copy_scenarios import (
     ANOTHER_HISTORY,
     ASKED,
@@ -38,19 +50,7 @@ from tests.coherence.copy_scenarios import (
     reads,
 )
 from tests.coherence.copying import OursCopied, Wire
-from tests.coherence.scenarios import (
-    BLIND,
-    EPOCH_EVICTED,
-    FRESH_LIFE_ENDS,
-    LAGGING,
-    LEASE_ENDS,
-    Act,
-    Scenario,
-    bako_invalidator,
-    fetcher,
-    invalidator,
-    reader,
-)
+from tests.coherence.scenarios import Scenario
 from tests.coherence.stepping import Actor, PlainServer, break_script, run
 from tests.coherence.systems import Ours, ours_on_redis
 from tests.coherence.world import Node, World
