@@ -46,7 +46,8 @@ class Commands:
         with unavailable(), self._rest.asking() as is_trial:
             if is_trial:
                 await self._drop_idle_links()
-            # Not `mget`, which goes through all keys again before it sends them.
+            # Not `mget`, which goes through all keys again before it sends them; redis-py leaves
+            # what it goes through untyped.
             texts = await self.client.execute_command("MGET", *keys)  # type: ignore[no-untyped-call]
             # The client never decodes: connection.py leaves decode_responses off.
             return cast("list[bytes | None]", texts)

@@ -49,7 +49,7 @@ def share_with_children() -> None:
     )
     _state.owner = os.getpid()
     os.environ[_DIRECTORY_VARIABLE] = _state.directory.name
-    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]  # the library's
     process_measures()
 
 
@@ -65,7 +65,8 @@ def counted_registry() -> CollectorRegistry:
         return process_measures().registry
     _forget_the_dead(Path(_state.directory.name))
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=_state.directory.name)  # type: ignore[no-untyped-call]
+    path = _state.directory.name
+    MultiProcessCollector(registry, path)  # type: ignore[no-untyped-call]  # the library's
     return registry
 
 
@@ -74,7 +75,7 @@ def _forget_the_dead(directory: Path) -> None:
     for path in directory.glob("gauge_live*.db"):
         process_id = int(path.stem.rpartition("_")[2])
         if not _lives(process_id):
-            mark_process_dead(process_id, str(directory))  # type: ignore[no-untyped-call]
+            mark_process_dead(process_id, str(directory))  # type: ignore[no-untyped-call]  # the library's
 
 
 def _lives(process_id: int) -> bool:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_every_command_runs_and_every_health_check_tells_so(machine: Machine) ->
                 assert process.wait(60) == 0, log.read_text()
                 continue
             healthy = wait_until(
-                lambda name=name: machine.is_healthy(name),  # type: ignore[misc]
+                partial(machine.is_healthy, name),
                 seconds=60,
                 pause_seconds=0.5,
             )

@@ -49,12 +49,13 @@ async def ask(http: httpx.AsyncClient, call: Call, *, seconds: float | None = No
     """
     if http.is_closed:
         raise UnreachableError("the client is closed")
+    query = {k: v for k, v in (call.query or {}).items() if v is not None}
     try:
         async with asyncio.timeout(call.seconds if seconds is None else seconds):
             response = await http.request(
                 call.method,
                 call.path,
-                params={k: v for k, v in (call.query or {}).items() if v is not None},  # type: ignore[misc]
+                params=query,  # type: ignore[arg-type]  # httpx makes text of any value
                 json=call.body,
                 timeout=None,
             )
