@@ -47,7 +47,8 @@ def page(
     elsewhere: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """Return the document; `elsewhere` are the results named in `ELSEWHERE`."""
-    named = f"{machine['system']}, {machine['cpus']} CPUs, Python {machine['python']}"
+    cpus = f"{machine['cpus']} CPUs {machine['cpu']}"
+    named = f"{machine['system']}, {cpus}, Python {machine['python']}"
     paths = report["paths"]
     compared = [name for one in RATIOS.values() for name in (one.ours, one.static)]
     lines = [
