@@ -13,7 +13,7 @@ def section(results: Mapping[str, Any]) -> list[str]:
         "## Servers, frameworks and clients of Redis",
         "",
         f"By `make bench-servers`, {results['machine']['when'][:10]}, at {results['connections']}",
-        "connections; all of a table take turns. The decisions:",
+        "connections; all take turns. The decisions:",
         "[0003](decisions/0003-web-framework-and-server.md),",
         "[0045](decisions/0045-answers-are-sent-again.md).",
         "",
