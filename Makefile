@@ -58,6 +58,7 @@ check-coherence: install ## Search for a wrong balance in N random interleavings
 
 bench-cache: install ## Measure the cache beside raw MGET, cashews and aiocache
 	@$(UV) run --locked --group bench python -m benchmarks.cache
+	@$(RUN) python -m benchmarks.read_report
 
 check-kills: install ## Kill, restart and pause everything while users go on (N=100 SEED=7 BROKER=rabbitmq)
 	@$(RUN) python -m tests.storms.kills --count $(if $(filter command line,$(origin N)),$(N),100) \
@@ -71,10 +72,12 @@ bench-servers: install ## Measure servers, frameworks and clients of Redis besid
 
 bench-%: install ## Measure one thing, for example `make bench-provider`
 	@$(RUN) python -m benchmarks.$*
+	@$(RUN) python -m benchmarks.read_report
 
-docs: install ## Write the documents that are made from the program
+docs: install ## Write the documents that are made from the program and from what was measured
 	@$(RUN) python -m config.reference > docs/configuration.md
 	@$(RUN) python -m telemetry.reference > docs/metrics.md
+	@$(RUN) python -m benchmarks.read_report
 
 clean: ## Remove what the commands above installed
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

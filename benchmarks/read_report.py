@@ -1,4 +1,7 @@
-"""Writes docs/reading.md out of what `make bench-read` and the commands beside it have measured."""
+"""Writes docs/reading.md out of what `make bench-read` and the commands beside it have measured.
+
+`make docs` writes it again from what is saved.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 _HEAD = """# Reading: how fast, beside what
 
-Written by `make bench-read`; figures in `benchmarks/results/read.json`. Machine: {machine}.
+Written by `make bench-read` (again, from what is saved: `make docs`); figures in
+`benchmarks/results/read.json`. Machine: {machine}.
 One server process each on one processor; the program that loads it, Redis and the node share the
 other; {vaults} vaults of {assets} assets, everything cached. A run in which any answer was wrong
 reports nothing. Static bytes are sent by the same server from the place of the hot path
@@ -213,4 +217,16 @@ def _ratios(by_connections: Mapping[str, Mapping[str, Mapping[str, float]]]) -> 
         goal = "" if one.goal is None else f"{one.goal}"
         cpu = by_connections[RATIO_AT][name]["cpu"]
         lines.append(f"| {one.shown} | {goal} | {cells} | {cpu:.2f} |")
-    return [*lines, ""]
+    at = by_connections[RATIO_AT]
+    missed = [
+        f"{one.shown} reaches {at[name]['median']:.2f} of the {one.goal} that it should "
+        f"({at[name]['cpu']:.2f} by CPU)"
+        for name, one in RATIOS.items()
+        if one.goal is not None and at[name]["median"] < one.goal
+    ]
+    told = f"not reached: {'; '.join(missed)}" if missed else "every goal is reached"
+    return [*lines, "", f"At {RATIO_AT} connections {told}.", ""]
+
+
+if __name__ == "__main__":
+    write_page()
