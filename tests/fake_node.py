@@ -16,9 +16,18 @@ import httpx
 from graphql import FieldNode, OperationDefinitionNode, parse
 from graphql.language import IntValueNode, VariableNode
 
+from domain.networks import Network
+from domain.values import Snapshot
 from provider.costs import page_cost
+from provider.retries import RetryPolicy
 
 BASE_ASSET = "0x" + "f8" * 32
+
+NETWORK = Network(0, "testnet", ("http://user:secret@node.test/v1/graphql",))
+"""One node, with credentials in its address."""
+
+FAST = RetryPolicy(base_seconds=0.001, behind_base_seconds=0.001)
+"""Hardly pauses before it tries again."""
 
 Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
@@ -29,6 +38,17 @@ def address(number: int) -> str:
 
 def asset(number: int) -> str:
     return "0x" + format(number, "064x")
+
+
+def rows(count: int) -> list[tuple[str, int]]:
+    """So many rows of a vault, each of another asset."""
+    return [(asset(number), number) for number in range(1, count + 1)]
+
+
+def snapshots(answers: Any) -> dict[str, Snapshot]:
+    """Return the answers, of which none may be an error."""
+    assert all(isinstance(answer, Snapshot) for answer in answers.values())
+    return dict(answers)
 
 
 @dataclass

@@ -16,13 +16,11 @@ from domain.errors import PermanentProviderError, ProviderError, TransientProvid
 from domain.networks import Network
 from domain.values import Lane, Snapshot
 from provider.node import NodeProvider
-from provider.retries import RetryPolicy
-from tests.fake_node import address, asset
+from tests.fake_node import FAST, address, asset
 
 DEADLINE_SECONDS = 3.0
 SHORT_DEADLINE_SECONDS = 0.4
 """For faults that use all of the time: less than the simulator's slowness of 1 s."""
-FAST = RetryPolicy(base_seconds=0.001, behind_base_seconds=0.001)
 OWNERS = [address(n) for n in range(1, 21)]
 HELD = {owner: [(BASE_ASSET_ID, 7), (asset(1), n)] for n, owner in enumerate(OWNERS, start=1)}
 
