@@ -10,7 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
@@ -22,6 +22,10 @@ from devnet.server import DevnetServer
 from supervisor.valkey import EmbeddedServer
 from tests.api_support import CHAIN_ID, World, open_world
 from tests.cache_support import Harness, MakeCache, StartServer, empty_client, redis_cache
+
+if TYPE_CHECKING:
+    from tasks.publisher import CeleryPublisher
+    from tests.worker_support import Site
 
 
 @pytest.fixture
@@ -99,6 +103,15 @@ def module_server() -> Iterator[EmbeddedServer]:
 def harness(cache: RedisBalanceCache) -> Harness:
     """That store, and the steps that tests take with it."""
     return Harness(cache, lambda: None)
+
+
+@pytest.fixture
+async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
+    """What hands tasks to the worker of a module's `site`."""
+    from tasks.publisher import open_publisher  # only those who ask for it pay for Celery
+
+    async with open_publisher(site.settings, seconds=5.0) as publisher:
+        yield publisher
 
 
 @pytest.fixture(scope="module")

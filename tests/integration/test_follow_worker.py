@@ -13,7 +13,7 @@ from devnet.options import BASE_ASSET_ID
 from domain.values import Address, Fresh, Stale
 from runtime.assembly import Runtime
 from tasks.names import FOLLOW, Queue
-from tasks.publisher import CeleryPublisher, open_publisher
+from tasks.publisher import CeleryPublisher
 from tests.broker_support import Server
 from tests.worker_support import SECONDS, Site, eventually, working_site
 
@@ -32,12 +32,6 @@ async def runtime(site: Site) -> AsyncIterator[Runtime]:
     runtime = await Runtime.open(site.settings)
     yield runtime
     await runtime.close()
-
-
-@pytest.fixture
-async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
-    async with open_publisher(site.settings, seconds=5.0) as publisher:
-        yield publisher
 
 
 async def followed(runtime: Runtime, publisher: CeleryPublisher) -> None:

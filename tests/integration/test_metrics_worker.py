@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import httpx
 import psutil
@@ -17,7 +17,7 @@ from devnet.faults import Fault, FaultKind
 from supervisor.valkey import EmbeddedServer
 from supervisor.waiting import wait_until
 from tasks.names import INVALIDATE, REFRESH_DUE, WARM_USER, Queue
-from tasks.publisher import CeleryPublisher, open_publisher
+from tasks.publisher import CeleryPublisher
 from tests.metrics_support import Scrape, scrape
 from tests.process_support import clean_environment
 from tests.worker_support import SECONDS, Site, eventually, working_site
@@ -34,12 +34,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, broker_server: EmbeddedServer
         METRICS_TOKEN=TOKEN,
     ) as site:
         yield site
-
-
-@pytest.fixture
-async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
-    async with open_publisher(site.settings, seconds=5.0) as publisher:
-        yield publisher
 
 
 def _url(site: Site) -> str:

@@ -18,7 +18,7 @@ from domain.values import Address, Fresh, Lane, Missing, Stale
 from runtime.assembly import Runtime
 from supervisor.processes import spawn, stop
 from tasks.names import CLEAR_ALL, INVALIDATE_ALL, Queue
-from tasks.publisher import CeleryPublisher, open_publisher
+from tasks.publisher import CeleryPublisher
 from tests.api_support import ETH, KEY, started
 from tests.broker_support import Server
 from tests.worker_support import CHAIN_IDS, Site, eventually, fresh, working_site
@@ -55,12 +55,6 @@ async def runtime(site: Site) -> AsyncIterator[Runtime]:
     await runtime.cache.clear(site.user.addresses)
     yield runtime
     await runtime.close()
-
-
-@pytest.fixture
-async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
-    async with open_publisher(site.settings, seconds=5.0) as publisher:
-        yield publisher
 
 
 @pytest.fixture

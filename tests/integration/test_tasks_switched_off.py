@@ -9,7 +9,7 @@ import pytest
 from domain.values import Fresh, Lane, Stale
 from runtime.assembly import Runtime
 from tasks.names import INVALIDATE, REFILL, REFRESH_DUE, WARM_PREDICATES, WARM_USER, Queue
-from tasks.publisher import CeleryPublisher, open_publisher
+from tasks.publisher import CeleryPublisher
 from tests.broker_support import Server
 from tests.worker_support import Site, eventually, working_site
 
@@ -29,12 +29,6 @@ async def runtime(site: Site) -> AsyncIterator[Runtime]:
     runtime = await Runtime.open(site.settings)
     yield runtime
     await runtime.close()
-
-
-@pytest.fixture
-async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
-    async with open_publisher(site.settings, seconds=5.0) as publisher:
-        yield publisher
 
 
 def switch(site: Site, off: str | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from redis import Redis
@@ -15,7 +15,7 @@ from supervisor.processes import spawn, stop
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 from supervisor.waiting import wait_until
 from tasks.names import FORGET_REPLIES, INVALIDATE, Queue
-from tasks.publisher import CeleryPublisher, open_publisher
+from tasks.publisher import CeleryPublisher
 from tasks.watchdog import EXIT_CODE
 from tests.process_support import clean_environment
 from tests.worker_support import Site, eventually, working_site
@@ -35,12 +35,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, broker: EmbeddedServer) -> It
     directory = tmp_path_factory.mktemp("watchdog")
     with working_site(directory, broker.url(), WATCHDOG_SECONDS=WATCHDOG_SECONDS) as site:
         yield site
-
-
-@pytest.fixture
-async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
-    async with open_publisher(site.settings, seconds=5.0) as publisher:
-        yield publisher
 
 
 async def test_a_worker_that_is_busy_for_longer_is_left_alone(

@@ -50,12 +50,6 @@ async def runtime(site: Site) -> AsyncIterator[Runtime]:
     await runtime.close()
 
 
-@pytest.fixture
-async def publisher(site: Site) -> AsyncIterator[CeleryPublisher]:
-    async with open_publisher(site.settings, seconds=5.0) as publisher:
-        yield publisher
-
-
 async def test_a_login_warms_every_vault_on_every_network(
     site: Site, runtime: Runtime, publisher: CeleryPublisher
 ) -> None:
