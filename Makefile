@@ -32,8 +32,11 @@ demo: install ## Play the main job on the embedded default and show its result
 up: install ## Start everything on free ports, with Flower, until Ctrl-C
 	@.venv/bin/balance-cache up --with-parent
 
-test: install ## Run the whole test suite
-	@$(RUN) pytest
+# Each process has servers of its own; a file stays in one process. Much of the time is waiting for
+# programs that a test has started, so two share even a small machine well.
+AT_ONCE ?= 2
+test: install ## Run the whole test suite (AT_ONCE=2 processes)
+	@$(RUN) pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 lint: install ## Formatting and lint rules
 	@$(RUN) ruff format --check .
