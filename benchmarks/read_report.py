@@ -156,7 +156,7 @@ def _steps(
         f"With its sockets a static answer takes {whole:.0f} µs. All the rest may take",
         "; ".join(f"{spare:.0f} µs for a goal of {goal}" for goal, spare in left.items()) + ".",
         "What the process does not hold cannot be answered without asking Redis: the local copy",
-        "alone spares that step. Redis has half a processor here: the load has the other half.",
+        "alone spares that step. Redis shares its processor with the load here.",
         "",
     ]
 
