@@ -97,7 +97,6 @@ class LocalCopy:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
-        self._copies.lost()
 
     def _begin(self) -> None:
         """Be connected from now on."""

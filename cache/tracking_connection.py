@@ -74,7 +74,7 @@ class Server:
             tls=known.ssl_context.get() if isinstance(known, SSLConnection) else None,
         )
 
-    def greeting(self, *, tracked: bool = True) -> list[tuple[Argument, ...]]:
+    def greeting(self, *, tracked: bool) -> list[tuple[Argument, ...]]:
         """Return the commands that make a new connection ours, and a tracking one if it shall be.
 
         The server's history is named first, as on every other connection (see

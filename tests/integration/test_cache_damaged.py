@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from cache.commands import Commands
 from cache.store import RedisBalanceCache
+from cache.watched import WatchedPredicates
 from domain.ports import Lease, PublishOutcome
 from domain.values import Missing, Stale
 from tests.cache_support import ALICE, MAINNET, TESTNET, Harness, redis_cache, snapshot
@@ -82,15 +83,18 @@ async def test_a_reader_of_a_poisoned_value_drops_neither_a_new_one_nor_a_foreig
     client: Redis,
 ) -> None:
     commands = Commands(client)
-    good, bad = bako_value(), bako_value("five")
-    await client.set(VALUE, good, ex=300)
+    bad = bako_value("five")
     harness = Harness(redis_cache(client), lambda: None)
+    await harness.put(snapshot(ALICE))
+    good = await client.get(VALUE)
 
-    digest = sha1(bad.encode(), usedforsecurity=False).hexdigest()
-    await commands.run("drop_value", [((VALUE,), (digest,))])
-    assert await client.get(VALUE) == good.encode()
+    drop = ((VALUE,), (sha1(bad.encode(), usedforsecurity=False).hexdigest(),))
+    assert await commands.run("drop_value", [drop]) == [0]
+    assert await client.get(VALUE) == good
+    await client.delete(VALUE)
+    assert await commands.run("drop_value", [drop]) == [0]
     await client.set(VALUE, bad, ex=300)
-    assert await harness.read(ALICE) == Missing()
+    assert not await harness.is_fresh(ALICE)
     assert await client.get(VALUE) == bad.encode()
 
 
@@ -163,3 +167,13 @@ async def test_no_operation_fails_for_a_key_that_was_damaged(
             await client.hset(key, mapping={"lease_token": "x", "minimum": "y"})
 
     await OPERATIONS[name](cache, lease)
+
+
+async def test_a_damaged_state_is_forgotten_like_another(harness: Harness, client: Redis) -> None:
+    await harness.put(snapshot(ALICE, height=9))
+    await client.set(f"bc:state:{ALICE}:{MAINNET}", "text")
+
+    await WatchedPredicates(client).forget(MAINNET, [ALICE])
+
+    assert await harness.read(ALICE) == Missing()
+    assert (await harness.lease(ALICE)).required_height == 0

@@ -13,14 +13,17 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from cache.connection import connect
 from cache.copies import TRUSTED_SECONDS, Copies, Question, Wanted
 from cache.keys import EPOCH, Keys
 from cache.store import RedisBalanceCache
+from cache.tracking_connection import Server, TrackingConnection
 from domain.errors import CacheUnavailableError, ConfigurationError
+from domain.measures import NoMeasures
 from domain.ports import Lease
-from domain.values import Address, Fresh, Missing, Stale
+from domain.values import Address, ChainId, Fresh, Missing, Stale
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import (
     ALICE,
@@ -72,6 +75,11 @@ async def execute(client: Any, *words: object) -> Any:
     return await client.execute_command(*words)
 
 
+async def copy_links(client: Redis) -> list[str]:
+    """The links of copies, as the server knows them: the others tell whose library they are."""
+    return [link["id"] for link in await client.client_list() if not link.get("lib-name")]
+
+
 async def commands_sent(client: Redis) -> int:
     return int((await client.info("commandstats")).get("cmdstat_mget", {}).get("calls", 0))
 
@@ -100,7 +108,27 @@ async def test_the_contract_is_shown_on_answers_of_the_copy(cache_server: Embedd
     for _ in range(5):
         await cache.read(MAINNET, [ALICE])
 
-    assert (await cache.stats())["copied"] == 5
+    stats = await cache.stats()
+    assert (stats["copied"], stats["hits"]) == (5, 6)
+    await cache.aclose()
+
+
+async def test_a_hit_in_the_copy_is_measured_as_a_hit(cache_server: EmbeddedServer) -> None:
+    looks: list[dict[str, int]] = []
+
+    class Looks(NoMeasures):
+        def looked(self, chain_id: ChainId, **found: int) -> None:
+            del chain_id
+            looks.append(found)
+
+    cache = eagerly_copied_cache(await empty_client(cache_server), measures=Looks())
+    await Harness(cache, lambda: None).put(snapshot(ALICE, 7, height=3))
+    await cache.read(MAINNET, [ALICE])
+    looks.clear()
+
+    await cache.read(MAINNET, [ALICE])
+
+    assert looks == [{"hits": 1, "expired": 0, "invalidated": 0, "misses": 0}]
     await cache.aclose()
 
 
@@ -235,6 +263,30 @@ async def test_a_lost_connection_drops_the_copy_at_once_and_comes_back(
     await read_until_held(cache, [ALICE])
 
 
+async def test_an_opened_link_leaves_no_task_and_a_closed_copy_no_link(
+    cache_server: EmbeddedServer, other: Harness
+) -> None:
+    client = connect(cache_server.url())
+    cache = copied_cache(connect(cache_server.url()))
+    before = asyncio.all_tasks()
+    link = await TrackingConnection.open(Server.of(client), ignore, lambda: None)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+    link.close()
+    await other.put(snapshot(ALICE, 7, height=3))
+    await read_until_held(cache, [ALICE])
+    assert len(await copy_links(client)) >= 1
+
+    await cache.aclose()
+
+    async def is_alone() -> bool:
+        return not await copy_links(client)
+
+    await until_read(is_alone)
+    assert len(copy_of(cache)) == 0
+    await client.aclose()
+
+
 async def test_a_restarted_server_is_told_apart(own_server: EmbeddedServer, tmp_path: Path) -> None:
     cache = copied_cache(connect(own_server.url()))
     await Harness(cache, lambda: None).put(snapshot(ALICE, 7, height=3))
@@ -332,13 +384,17 @@ async def test_a_server_that_does_not_track_is_read_without_a_copy(
     cache = copied_cache(connect(f"redis://plain:pass%3Aword@127.0.0.1:{own_server.port}/0"))
     harness = Harness(cache, lambda: None)
     await harness.put(snapshot(ALICE, 7, height=3))
-    assert isinstance(await harness.read(ALICE), Fresh)
-    await until(lambda: copy_of(cache)._refusal_logged)
+    with capture_logs() as logged:
+        assert isinstance(await harness.read(ALICE), Fresh)
+        await until(lambda: bool(logged))
 
     await cache.invalidate([ALICE], MAINNET, 4)
 
     assert isinstance(await harness.read(ALICE), Stale)
     assert not copy_of(cache).is_connected
+    assert [(one["log_level"], one["command"]) for one in logged] == [("warning", "CLIENT")]
+    assert copy_of(cache)._refusal_logged, "once is enough: it asks again every few seconds"
+    assert await copy_links(admin) == []
     await admin.aclose()
     await cache.aclose()
 

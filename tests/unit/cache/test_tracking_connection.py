@@ -75,3 +75,14 @@ async def test_nothing_is_written_after_the_end() -> None:
     await asyncio.sleep(0)
 
     assert not transport.written
+
+
+async def test_what_is_not_the_protocol_ends_the_link() -> None:
+    ends: list[None] = []
+    connection = TrackingConnection(lambda _: None, lambda: ends.append(None))
+    connection.connection_made(cast("asyncio.Transport", Transport()))
+
+    connection.data_received(b"HTTP/1.1 400 Bad Request\r\n")
+
+    assert not connection.is_open
+    assert ends == [None]
