@@ -39,14 +39,49 @@ _STORE = Suite(
         "tests/coherence/test_explorer.py",
     )
 )
+
+
+def _script(*contracts: str) -> Suite:
+    """Return the tests of a script: those that look at the keys, then these of the contract."""
+    return Suite(
+        (
+            "tests/integration/test_cache_scripts.py",
+            *_DROP_IN,
+            "tests/integration/test_cache_changes.py",
+            *(f"tests/contract/cache/test_{name}.py" for name in contracts),
+            "tests/integration/test_cache_waiters.py",
+            "tests/integration/test_cache_restarts.py",
+        ),
+        f"{_QUICK} and not [local and not is_a_miss and not half_open",
+    )
+
+
 _SCHEDULE = Suite(("tests/contract/test_refresh_schedule_contract.py",))
-_HOT = Suite((*_SCHEDULE.tests, "tests/contract/cache", *_DROP_IN))
+_HOT = Suite(
+    (
+        "tests/integration/test_cache_scripts.py",
+        *_SCHEDULE.tests,
+        "tests/contract/cache/test_hot_set.py",
+        "tests/integration/test_cache_bookkeeping.py",
+        "tests/integration/test_cache_damaged.py",
+    ),
+    f"{_QUICK} and not is_a_miss and not [local",
+)
 _COPY = Suite(
     (
         "tests/unit/cache/test_copies.py",
+        "tests/unit/cache/test_tracking_connection.py",
         "tests/integration/test_cache_local_copy.py",
         "tests/coherence/test_copied.py",
     )
+)
+_TWIN = Suite(
+    (
+        "tests/contract/cache",
+        "tests/contract/test_refresh_schedule_contract.py",
+        "tests/contract/cached_provider",
+    ),
+    "memory",
 )
 _FOLLOWER = Suite(("tests/integration/test_follow_cursor.py", "tests/integration/follower"))
 _OWN = {
@@ -54,13 +89,28 @@ _OWN = {
     "local_copy": _COPY,
     "tracking_connection": _COPY,
     "waiting": Suite(
-        (
-            "tests/contract/cache",
-            "tests/integration/test_cache_restarts.py",
-            "tests/integration/test_cache_waiters.py",
-        ),
-        "redis and wait or waiter or who_waits or subscription or test_every_end",
+        ("tests/contract/cache/test_waiting.py", "tests/integration/test_cache_waiters.py"),
+        "not memory and not [hash and not [local",
     ),
+    "memory": _TWIN,
+    "memory_hot": _TWIN,
+    "acquire": _script("leases", "publishes", "invalidations"),
+    "publish": _script(
+        *(
+            "publishes",
+            "leases",
+            "reads",
+            "probation",
+            "invalidations",
+            "hot_set",
+            "lives",
+            "clears",
+        )
+    ),
+    "invalidate": _script("invalidations", "probation", "publishes", "hot_set", "waiting"),
+    "prelude": _script("publishes", "leases", "clears", "hot_set"),
+    "require": _script("publishes"),
+    "extend": _script("leases"),
     "claim": _SCHEDULE,
     "settle": _SCHEDULE,
     "mark_read": _HOT,
@@ -70,7 +120,7 @@ _OWN = {
     "budget": Suite(("tests/integration/test_provider_budget.py",)),
     "follow_begin": _FOLLOWER,
     "follow_save": _FOLLOWER,
-    "forget": _FOLLOWER,
+    "forget": Suite(("tests/integration/test_cache_damaged.py", *_FOLLOWER.tests)),
     "warm": Suite(("tests/integration/warm_ups",)),
     "note": Suite(("tests/integration/test_cache_vault_log.py",)),
     "drop_value": Suite(("tests/integration/test_cache_damaged.py",)),
