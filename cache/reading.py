@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -53,6 +53,8 @@ class Reading:
         self._clock = clock
         self._counters = counters
         self._foreign_skew_ms = foreign_skew_ms
+        # On a cluster the name would be on one node, on which every read would depend.
+        self._history = [] if keys.hash_tags else [_EPOCH]
         self._held = commands.shared(self._ask_held, most=_SHARED)
         self._closer = commands.shared(self._ask_closer, most=_SHARED)
 
@@ -130,32 +132,45 @@ class Reading:
 
     async def _ask_held(self, knowns: Sequence[Known]) -> list[Held]:
         """Ask for values and flags: one moment's truth of all of them, in one command."""
-        names: list[bytes] = [_EPOCH]
+        names = self._history.copy()
         for known in knowns:
             names += known.names
-        epoch, *texts = await self._get(names)
-        return list(zip(repeat(self._epoch(epoch)), texts[::3], texts[1::3], texts[2::3]))
+        epoch, texts = self._part(await self._get(names))
+        return list(zip(repeat(epoch), texts[::3], texts[1::3], texts[2::3]))
 
-    def _epoch(self, raw: bytes | None) -> str | None:
-        if self._keys.hash_tags:
-            return "none"
-        return None if raw is None else raw.decode("utf-8", "replace")
+    def _part(self, texts: Sequence[bytes | None]) -> tuple[str | None, Sequence[bytes | None]]:
+        """Part the name of the server's history from what was asked behind it."""
+        if not self._history:
+            return "none", texts
+        raw, *rest = texts
+        return None if raw is None else raw.decode("utf-8", "replace"), rest
 
     async def _get(self, names: Sequence[bytes]) -> Sequence[bytes | None]:
         if not self._clock.must_ask():
             return await self._commands.get_many(names)
         taken = self._counters.take()
+        counting = self._counters.commands(taken)
+        # On a cluster the counts are on one node, on which no read must depend.
+        apart = counting if self._keys.hash_tags else []
         try:
             time, texts, *_ = await self._commands.batch(
-                [("TIME",), ("MGET", *names), *self._counters.commands(taken)]
+                [("TIME",), ("MGET", *names), *([] if apart else counting)]
             )
         except CacheUnavailableError:
             self._counters.give_back(taken)
             raise
         _refuse(time, texts)
         self._clock.learn(time)
+        if apart:
+            await self._count_apart(taken, apart)
         found: list[bytes | None] = texts
         return found
+
+    async def _count_apart(self, taken: Mapping[str, int], counting: Sequence[Command]) -> None:
+        try:
+            await self._commands.batch(counting)
+        except CacheUnavailableError:
+            self._counters.give_back(taken)
 
     async def _ask_closer(self, knowns: Sequence[Known]) -> list[_Closer]:
         """Ask for all there is.
@@ -165,14 +180,14 @@ class Reading:
         after them shows in the flags and values behind.
         """
         states: list[Command] = [("HMGET", known.state_name, *STATE_FIELDS) for known in knowns]
-        names: list[bytes] = [_EPOCH]
+        names = self._history.copy()
         for known in knowns:
             names += known.closer_names
-        *fields, texts = await self._commands.batch([*states, ("MGET", *names)])
-        _refuse(texts)
-        epoch = self._epoch(texts[0])
-        held = zip(repeat(epoch), texts[2::4], texts[3::4], texts[4::4])
-        return list(zip(fields, texts[1::4], held, strict=True))
+        *fields, answer = await self._commands.batch([*states, ("MGET", *names)])
+        _refuse(answer)
+        epoch, texts = self._part(answer)
+        held = zip(repeat(epoch), texts[1::4], texts[2::4], texts[3::4])
+        return list(zip(fields, texts[::4], held, strict=True))
 
     def _judge(self, known: Known, closer: _Closer, unreadable: list[ScriptCall]) -> ReadAnswer:
         """Say what all that is there is worth; name the value if nobody can read it."""

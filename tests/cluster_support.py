@@ -30,7 +30,8 @@ def running_cluster(directory: Path) -> Iterator[str]:
                 port=_cluster_port(),
                 extra=(
                     *("--dir", str(directory / str(number))),
-                    *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000"),
+                    # Long: on a busy machine a node that is merely slow must not be taken for lost.
+                    *("--cluster-enabled", "yes", "--cluster-node-timeout", "30000"),
                     # What the others hold is there while one of them is away.
                     *("--cluster-require-full-coverage", "no"),
                 ),
