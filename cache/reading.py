@@ -132,6 +132,8 @@ class Reading:
 
     async def _ask_held(self, knowns: Sequence[Known]) -> list[Held]:
         """Ask for values and flags: one moment's truth of all of them, in one command."""
+        if not knowns:
+            return []
         names = self._history.copy()
         for known in knowns:
             names += known.names
