@@ -158,6 +158,7 @@ async def _start(stage: Stage, servers: dict[str, Server]) -> None:
 async def main() -> None:
     """Measure, print and save."""
     os.sched_setaffinity(0, {OTHERS_CPU})  # Redis, node and load inherit it
+    load_average = os.getloadavg()[0]
     servers: dict[str, Server] = {}
     with tempfile.TemporaryDirectory() as folder:
         async with stage_in(folder) as stage:
@@ -191,6 +192,7 @@ async def main() -> None:
         "assets_per_vault": ASSETS,
         "rounds": ROUNDS,
         "round_seconds": SECONDS,
+        "load_average_before": round(load_average, 2),
     }
     path = save("read", report)
     (DOCS / "images" / "reading.svg").write_text(_chart(paths), encoding="utf-8")

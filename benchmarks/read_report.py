@@ -27,7 +27,8 @@ reports nothing. Static bytes are sent by the same server from the place of the 
 Each path takes turns of {seconds:g} s with its static bytes, over {rounds} rounds whose order
 alternates. A ratio is the median of the rounds' ratios, in brackets their quartiles; *by CPU* is
 the same by processor time of the server. At 16 connections the load took at most {load_busy:.0%} of
-its processor: it is the server that is measured.
+its processor: it is the server that is measured. The machine's load average before was {load:.1f}:
+what else runs makes every figure worse, static bytes' too, and the ratios scatter.
 
 ![A page of ten vaults before and after](images/reading.svg)
 
@@ -61,6 +62,7 @@ def page(
             vaults=report["vaults"],
             assets=report["assets_per_vault"],
             seconds=report["round_seconds"],
+            load=report["load_average_before"],
             rounds=report["rounds"],
             load_busy=max(paths[name][RATIO_AT]["load_busy"] for name in compared),
         )
