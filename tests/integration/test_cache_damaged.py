@@ -169,9 +169,13 @@ async def test_no_operation_fails_for_a_key_that_was_damaged(
     await OPERATIONS[name](cache, lease)
 
 
-async def test_a_damaged_state_is_forgotten_like_another(harness: Harness, client: Redis) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_what_is_forgotten_leaves_no_height(
+    harness: Harness, client: Redis, damaged: bool
+) -> None:
     await harness.put(snapshot(ALICE, height=9))
-    await client.set(f"bc:state:{ALICE}:{MAINNET}", "text")
+    if damaged:
+        await client.set(f"bc:state:{ALICE}:{MAINNET}", "text")
 
     await WatchedPredicates(client).forget(MAINNET, [ALICE])
 

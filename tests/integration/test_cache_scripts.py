@@ -9,10 +9,12 @@ import pytest
 from redis.asyncio import Redis
 
 from cache.commands import Commands
+from cache.connection import connect
 from cache.keys import EPOCH, Keys
 from cache.store import RedisBalanceCache
 from domain.ports import PublishOutcome
 from domain.values import Address
+from supervisor.valkey import EmbeddedServer
 from tests.cache_support import ALICE, BOB, MAINNET, Harness, redis_cache, snapshot
 
 FLAG = f"balance:invalidated:{ALICE}:{MAINNET}"
@@ -34,10 +36,12 @@ async def test_a_lease_of_another_history_is_neither_prolonged_nor_does_it_permi
 
 
 async def test_an_evicted_name_of_the_history_is_found_again(
-    harness: Harness, client: Redis
+    harness: Harness, client: Redis, cache_server: EmbeddedServer
 ) -> None:
+    async with connect(cache_server.url()) as newcomer:  # names it, as every new connection does
+        named = await newcomer.get(EPOCH)
+    assert named is not None
     await harness.put(snapshot(ALICE))
-    named = await client.get(EPOCH)
     await client.delete(EPOCH)
 
     lease = await harness.lease(BOB)
