@@ -64,7 +64,8 @@ class Leases:
         return {wish.address: offer.take() for wish, offer in zip(wishes, offers, strict=True)}
 
     async def _ask_for_leases(self, wishes: Sequence[_Wish]) -> list[_Offer]:
-        tokens = [secrets.token_hex(16) for _ in wishes]
+        batch = secrets.token_hex(16)  # asking the system for each would cost more than packing it
+        tokens = [f"{batch}.{place}" for place in range(len(wishes))]
         calls = [
             self._acquire_call(wish.chain_id, wish.address, token, wish.seen)
             for wish, token in zip(wishes, tokens, strict=True)

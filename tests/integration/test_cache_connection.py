@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from cache.commands import Commands
 from cache.connection import connect
@@ -59,3 +60,28 @@ async def test_a_write_to_a_server_that_reads_nothing_ends_in_time() -> None:
     finally:
         await client.aclose()
         server.stop()
+
+
+async def test_each_answer_of_a_batch_is_in_its_place_beside_refusals_and_news(
+    client: Redis,
+) -> None:
+    """They come together; what is here already is read without waiting, whatever it is."""
+    answers = await Commands(client).batch(
+        [
+            ("CLIENT", "TRACKING", "ON"),
+            ("SET", "known", "1"),
+            ("GET", "known"),
+            ("LPUSH", "known", "refused"),
+            ("SET", "known", "2"),  # is told of it between the answers
+            ("GET", "known"),
+            ("GET", "unknown"),
+            ("MGET", "known", "unknown"),
+            ("STRLEN", "known"),
+            ("CLIENT", "TRACKING", "OFF"),
+        ]
+    )
+
+    assert isinstance(answers[3], ResponseError)
+    assert answers[2] == b"1"
+    assert answers[5:9] == [b"2", None, [b"2", None], 1]
+    assert await client.get("known") == b"2"
