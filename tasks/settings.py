@@ -105,6 +105,7 @@ def _messages() -> dict[str, Any]:
         # The cache is the result. A result backend would be one more thing to fail and fill.
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
+        "result_backend": "tasks.no_results:NoResults",
         # Flower shows tasks without further flags; on Redis an event is one publish.
         "worker_send_task_events": True,
         # Event and control queues of programs that are gone do not stay on the broker.
