@@ -93,10 +93,12 @@ class Storm:
 
 
 async def _storm(stage: Stage, people: Population) -> Storm:
-    warm, pairs = _vaults_beside(people)
-    held = [*people.distinct, *sum(pairs, ())]
-    await stage.node.give({address: [(BASE_ASSET_ID, 1000)] for address in held})
-    await stage.runtime.reader(9889).refill([*warm, *sum(pairs, ())], lane=Lane.READ)
+    beside = _vaults_beside(people)
+    warm, paying = beside[:10], beside[10 : 10 + 2 * TRANSACTIONS]
+    pairs = list(zip(paying[::2], paying[1::2], strict=True))
+    await stage.node.give({a: [(BASE_ASSET_ID, 1000)] for a in (*people.distinct, *paying)})
+    # A full request: the simulated node takes long to read the text of its first one.
+    await stage.runtime.reader(9889).refill(beside, lane=Lane.READ)
     requests, cpu = await stage.node.requests(), stage.cpu_seconds()
     begun = time.monotonic()
     over = asyncio.Event()
@@ -150,14 +152,13 @@ async def _without_tasks(stage: Stage, vaults: int) -> float:
     return seconds
 
 
-def _vaults_beside(people: Population) -> tuple[list[Address], list[tuple[Address, Address]]]:
-    """Vaults that nobody of the storm has: ten to read, two for each transaction."""
+def _vaults_beside(people: Population) -> list[Address]:
+    """A request's worth of vaults that nobody of the storm has."""
     first = 3 * 10**9
-    beside = ["0x" + format(first + n, "064x") for n in range(10 + 2 * TRANSACTIONS)]
+    beside = ["0x" + format(first + n, "064x") for n in range(REQUEST)]
     if set(beside) & set(people.distinct):
         refuse("the vaults beside the storm belong to it")
-    pairs = [(beside[n], beside[n + 1]) for n in range(10, len(beside), 2)]
-    return beside[:10], pairs
+    return beside
 
 
 def _refills(stage: Stage) -> int:
@@ -211,7 +212,7 @@ async def _until_right(stage: Stage, amounts: dict[Address, int], height: int) -
                 for answer in answers.values()
             ):
                 break
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
     for address, answer in answers.items():
         held = answer.stored.snapshot.balances if isinstance(answer, Fresh) else ()
         if [balance.amount for balance in held] != [amounts[address]]:

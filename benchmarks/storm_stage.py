@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,7 +37,25 @@ WARMUP_CONCURRENCY = int(CALLS_PER_SECOND * LATENCY_SECONDS)
 PROCESSES = 2
 """Workers for warm-ups."""
 
+_EVENT = re.compile(rb'"event": *"([^"]+)"')
+
 Programs: TypeAlias = Mapping[str, Sequence[subprocess.Popen[bytes]]]
+
+
+@dataclass
+class _Counted:
+    """Reads a log once, however often it is asked: what looks on must cost little."""
+
+    read: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+
+    def update(self, log: Path) -> Counter[str]:
+        with log.open("rb") as lines:
+            lines.seek(self.read)
+            news, _, _ = lines.read().rpartition(b"\n")
+        self.read += len(news) + bool(news)
+        self.events.update(one.decode() for one in _EVENT.findall(news))
+        return self.events
 
 
 @dataclass
@@ -49,6 +69,7 @@ class Stage:
         node: its administration.
         programs: what runs, by kind.
         log: what the workers write.
+        counted: how much of it was read, and how often each event was in that.
     """
 
     settings: Settings
@@ -57,14 +78,15 @@ class Stage:
     node: SimulatedNode
     programs: Programs
     log: Path
+    counted: _Counted = field(default_factory=_Counted)
 
     def planned(self) -> int:
         """Return how many logins have been planned."""
-        return self.log.read_text().count('"warm_up.planned"')
+        return self.succeeded("warm_up.planned")
 
     def succeeded(self, event: str) -> int:
         """Return how often the workers wrote an event."""
-        return self.log.read_text().count(f'"{event}"')
+        return self.counted.update(self.log)[event]
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return what each kind of program has computed so far, this one as ``logins``."""
