@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import BusyLoadingError, ResponseError
 
 from cache.commands import Commands
 from cache.connection import connect
@@ -85,3 +86,21 @@ async def test_each_answer_of_a_batch_is_in_its_place_beside_refusals_and_news(
     assert answers[2] == b"1"
     assert answers[5:9] == [b"2", None, [b"2", None], 1]
     assert await client.get("known") == b"2"
+
+
+async def test_an_answer_that_ends_the_connection_ends_it_though_it_came_with_others(
+    client: Redis,
+) -> None:
+    """A server that begins to load in the middle of a batch serves nothing over this link."""
+    pool: Any = client.connection_pool  # redis-py leaves it untyped
+    connection = await pool.get_connection()
+    try:
+        connection._parser._reader.feed(b"+OK\r\n-LOADING the dataset\r\n+OK\r\n")
+        assert await connection.read_response() == b"OK"
+
+        with pytest.raises(BusyLoadingError):
+            await connection.read_response()
+
+        assert not connection.is_connected
+    finally:
+        await pool.release(connection)

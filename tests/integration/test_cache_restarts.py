@@ -15,7 +15,7 @@ from cache.connection import connect
 from cache.keys import ENDED_CHANNEL
 from domain.errors import CacheUnavailableError
 from domain.ports import Lease, PublishOutcome
-from domain.values import Missing, Stale
+from domain.values import Missing, Snapshot, Stale
 from supervisor.valkey import EmbeddedServer
 from tests.cache_support import (
     ALICE,
@@ -36,6 +36,16 @@ async def restarted(server: EmbeddedServer, directory: Path, start: StartServer)
     await asyncio.to_thread(start, port=server.port, extra=("--dir", str(directory)))
 
 
+async def assert_only_a_new_lease_counts(
+    harness: Harness, lease: Lease, before: Snapshot, now: Snapshot
+) -> None:
+    """What was fetched under the lease of another history is refused; a new fetch is not."""
+    outcomes = await harness.cache.publish([(lease, before)])
+    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
+    await harness.put(now)
+    assert await harness.is_fresh(ALICE)
+
+
 async def test_after_a_restart_without_persistence_nothing_is_known_and_all_works(
     own_server: EmbeddedServer,
     own_client: Redis,
@@ -50,10 +60,7 @@ async def test_after_a_restart_without_persistence_nothing_is_known_and_all_work
     await restarted(own_server, tmp_path, start_server)
 
     assert await harness.read(ALICE) == Missing()
-    outcomes = await harness.cache.publish([(lease, snapshot(ALICE))])
-    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
-    await harness.put(snapshot(ALICE))
-    assert await harness.is_fresh(ALICE)
+    await assert_only_a_new_lease_counts(harness, lease, snapshot(ALICE), snapshot(ALICE))
 
 
 async def test_a_restart_that_lost_an_invalidation_brings_no_old_value_back_as_fresh(
@@ -73,10 +80,8 @@ async def test_a_restart_that_lost_an_invalidation_brings_no_old_value_back_as_f
 
     answer = await harness.read(ALICE)
     assert isinstance(answer, Stale), "known, but not fresh"
-    outcomes = await harness.cache.publish([(lease, snapshot(ALICE, 1, height=5))])
-    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
-    await harness.put(snapshot(ALICE, 2, height=6))
-    assert await harness.is_fresh(ALICE)
+    before, now = snapshot(ALICE, 1, height=5), snapshot(ALICE, 2, height=6)
+    await assert_only_a_new_lease_counts(harness, lease, before, now)
 
 
 async def test_a_replica_that_missed_an_invalidation_serves_no_old_value_as_fresh(
@@ -108,10 +113,8 @@ async def test_a_replica_that_missed_an_invalidation_serves_no_old_value_as_fres
     after = Harness(make_cache(promoted), lambda: None)
 
     assert isinstance(await after.read(ALICE), Stale)
-    outcomes = await after.cache.publish([(lease, snapshot(ALICE, 1, height=5))])
-    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
-    await after.put(snapshot(ALICE, 2, height=6))
-    assert await after.is_fresh(ALICE)
+    before, now = snapshot(ALICE, 1, height=5), snapshot(ALICE, 2, height=6)
+    await assert_only_a_new_lease_counts(after, lease, before, now)
 
 
 async def test_who_waits_at_a_restart_does_not_wait_for_a_lease_from_before(
@@ -165,10 +168,7 @@ async def test_a_flushed_database_refuses_the_fetches_from_before(
     await client.flushdb()
 
     assert await harness.read(ALICE) == Missing()
-    outcomes = await harness.cache.publish([(lease, snapshot(ALICE))])
-    assert outcomes[ALICE] is PublishOutcome.LEASE_LOST
-    await harness.put(snapshot(ALICE))
-    assert await harness.is_fresh(ALICE)
+    await assert_only_a_new_lease_counts(harness, lease, snapshot(ALICE), snapshot(ALICE))
 
 
 async def test_scripts_that_the_server_forgot_are_sent_again(client: Redis) -> None:

@@ -15,13 +15,18 @@ from tests.fake_node import address
 from tests.two_nodes import Two, busy
 
 
+async def known(provider: NodeProvider, *, answers: int) -> NodeProvider:
+    """Return it when it knows how long its nodes take: a hedge needs so many answers before."""
+    await provider.verify()
+    for _ in range(answers):
+        await provider.get_balances(address(1))
+    return provider
+
+
 async def test_a_slow_answer_is_hedged_and_the_first_answer_counts(
     nodes: Two, make: Callable[..., NodeProvider]
 ) -> None:
-    provider = make(hedge_quantile=0.5)
-    await provider.verify()
-    for _ in range(20):
-        await provider.get_balances(address(1))
+    provider = await known(make(hedge_quantile=0.5), answers=20)
     nodes.a.pause_seconds = 60
     async with asyncio.timeout(1):
         snapshot = await provider.get_balances(address(1))
@@ -31,10 +36,7 @@ async def test_a_slow_answer_is_hedged_and_the_first_answer_counts(
 async def test_a_hedge_that_fails_leaves_the_first_answer(
     nodes: Two, make: Callable[..., NodeProvider]
 ) -> None:
-    provider = make(hedge_quantile=0.5)
-    await provider.verify()
-    for _ in range(20):
-        await provider.get_balances(address(1))
+    provider = await known(make(hedge_quantile=0.5), answers=20)
     nodes.b.requests.clear()
     nodes.a.pause_seconds, nodes.b.fault = 0.1, busy
     assert (await provider.get_balances(address(1))).network_url == "http://a.test/"
@@ -44,10 +46,7 @@ async def test_a_hedge_that_fails_leaves_the_first_answer(
 async def test_nothing_is_hedged_unless_somebody_wishes_it(
     nodes: Two, make: Callable[..., NodeProvider]
 ) -> None:
-    provider = make()
-    await provider.verify()
-    for _ in range(21):
-        await provider.get_balances(address(1))
+    provider = await known(make(), answers=21)
     nodes.a.pause_seconds = 0.05
     await provider.get_balances(address(1))
     assert nodes.b.requests == []
