@@ -165,7 +165,7 @@ def _steps(
         "What the process does not hold cannot be answered without asking Redis: the local copy",
         f"alone spares that step. With its sockets it takes {without - with_copy:.0f} µs of a 304",
         f"({with_copy:.0f} with the copy, {without:.0f} without, by the ratios of CPU above),",
-        "most of them not in the table: writing to the link, being woken by it and reading from it.",
+        "most of them not in the table: writing to the link, waking by it, reading from it.",
         "Redis shares its processor with the load here.",
         "",
     ]
