@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from api.context import Parts, ReadQuery
 from api.pricing import Pricing
@@ -46,15 +46,23 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The vaults of a caller, and what the registry told of them."""
+    """The vaults of a caller, and what the registry told of them.
+
+    Attributes:
+        views: the vaults, by network.
+        registered: what the registry told.
+        one_moment: the registry was asked after everything that is shown was published. It is
+            judged when the vaults have been read: their ages are of that moment.
+    """
 
     views: Sequence[View]
     registered: Registered
+    one_moment: bool
 
-    @property
-    def one_moment(self) -> bool:
-        """Tell whether the registry was asked after everything that is shown was published."""
-        return not any(view.came_after(self.registered) for view in self.views)
+    @classmethod
+    def now(cls, views: Sequence[View], registered: Registered) -> Self:
+        """Return what has just been read."""
+        return cls(views, registered, not any(view.came_after(registered) for view in views))
 
 
 async def look(
@@ -71,13 +79,14 @@ async def look(
     for chain_id in chain_ids:
         parts.runtime.settings.network(chain_id)
     registered = await find(anew=False)
-    seen = Seen(await _views(parts, caller, chain_ids, query, registered), registered)
+    seen = Seen.now(await _views(parts, caller, chain_ids, query, registered), registered)
     if registered.remembered and not seen.one_moment:
         known = [r.address for r in registered.records]
         registered = await find(anew=True)
         if known == [r.address for r in registered.records]:  # the balances stand; no second read
-            return Seen([_told_anew(v, registered, caller) for v in seen.views], registered)
-        seen = Seen(await _views(parts, caller, chain_ids, query, registered), registered)
+            told = [_told_anew(view, registered, caller) for view in seen.views]
+            return Seen.now(told, registered)
+        seen = Seen.now(await _views(parts, caller, chain_ids, query, registered), registered)
     return seen
 
 
