@@ -50,6 +50,8 @@ class Figures:
         broker: redis or rabbitmq.
         pool: the kind of pool that the two warm-up processes run.
         logins: how many.
+        one_by_one: each in a message of its own, as programs publish that write to the broker
+            themselves; else as the API does, where those that come together share messages.
         distinct_vaults: what they have together.
         node_requests: GraphQL requests of the storm, those of the transactions left out.
         allowed_requests: 1.5 times the fewest possible.
@@ -69,6 +71,7 @@ class Figures:
     broker: str
     pool: str
     logins: int
+    one_by_one: bool
     distinct_vaults: int
     node_requests: int
     allowed_requests: int
@@ -92,7 +95,7 @@ class Storm:
     reads: list[float]
 
 
-async def _storm(stage: Stage, people: Population) -> Storm:
+async def _storm(stage: Stage, people: Population, *, one_by_one: bool) -> Storm:
     beside = _vaults_beside(people)
     warm, paying = beside[:10], beside[10 : 10 + 2 * TRANSACTIONS]
     pairs = list(zip(paying[::2], paying[1::2], strict=True))
@@ -104,10 +107,7 @@ async def _storm(stage: Stage, people: Population) -> Storm:
     over = asyncio.Event()
     reading = asyncio.create_task(_keep_reading(stage, warm, over))
     paying = asyncio.create_task(_pay_now_and_then(stage, pairs))
-    for user in people.users:
-        await stage.publisher.send(
-            WARM_USER, [user, 9889], queue=Queue.WARMUP, expires=WARMUP_EXPIRES_SECONDS
-        )
+    await _log_in(stage, people, one_by_one=one_by_one)
     await _until_warm(stage, len(people.users))
     seconds = time.monotonic() - begun
     spent = {kind: after - cpu[kind] for kind, after in stage.cpu_seconds().items()}
@@ -117,6 +117,16 @@ async def _storm(stage: Stage, people: Population) -> Storm:
     requests = await stage.node.requests() - requests - _refills(stage)
     await _check(stage, people)
     return Storm(seconds, requests, spent, transactions, reads)
+
+
+async def _log_in(stage: Stage, people: Population, *, one_by_one: bool) -> None:
+    if not one_by_one:
+        await asyncio.gather(*(stage.publisher.warm_user(user, 9889) for user in people.users))
+        return
+    for user in people.users:
+        await stage.publisher.send(
+            WARM_USER, [user, 9889], queue=Queue.WARMUP, expires=WARMUP_EXPIRES_SECONDS
+        )
 
 
 async def _check(stage: Stage, people: Population) -> None:
@@ -170,7 +180,7 @@ async def _until_warm(stage: Stage, logins: int) -> None:
     async with asyncio.timeout(180):
         while True:
             left = [await stage.runtime.warm_ups.waiting(shelf) for shelf in shelves]
-            if stage.planned() >= logins and not sum(left):
+            if await stage.planned() >= logins and not sum(left):
                 return
             await asyncio.sleep(0.05)
 
@@ -220,21 +230,26 @@ async def _until_right(stage: Stage, amounts: dict[Address, int], height: int) -
 
 
 async def measure(
-    logins: int, vaults: int, pool: str, broker_url: str, broker: EmbeddedServer | None
+    people: Population,
+    pool: str,
+    broker_url: str,
+    broker: EmbeddedServer | None,
+    *,
+    one_by_one: bool,
 ) -> Figures:
     """Run one storm; `broker` is the server at the URL if it is ours."""
-    people = population(logins, vaults, 0.3)
     at_once = 1 if pool == "prefork" else 6
     options = ("-P", pool, "-c", str(at_once))
     async with stage(people, broker_url, options, broker) as running:
-        storm = await _storm(running, people)
+        storm = await _storm(running, people, one_by_one=one_by_one)
         alone = await _without_tasks(running, len(people.distinct))
     fewest = math.ceil(len(people.distinct) / REQUEST)
     under_way = min(WARMUP_CONCURRENCY, PROCESSES * (at_once + BEHIND_AT_ONCE))
     return Figures(
         broker="rabbitmq" if broker_url.startswith("amqp") else "redis",
         pool=pool,
-        logins=logins,
+        logins=len(people.users),
+        one_by_one=one_by_one,
         distinct_vaults=len(people.distinct),
         node_requests=storm.requests,
         allowed_requests=int(1.5 * fewest),
@@ -266,19 +281,24 @@ def main(
         "threads"
     ),
     broker_url: Annotated[str, typer.Option(help="amqp://…; default: an embedded Redis.")] = "",
+    one_by_one: Annotated[
+        bool, typer.Option("--one-by-one", help="A message for each login, not as the API does.")
+    ] = False,
 ) -> None:
     """Measure a login storm."""
     broker = None if broker_url else EmbeddedServer.start(policy=BROKER_POLICY)
     try:
         url = broker.url() if broker is not None else broker_url
-        figures = asyncio.run(measure(logins, vaults, pool, url, broker))
+        people = population(logins, vaults, 0.3)
+        figures = asyncio.run(measure(people, pool, url, broker, one_by_one=one_by_one))
     finally:
         if broker is not None:
             broker.stop()
     show(Console(), figures)
     if figures.node_requests > figures.allowed_requests:
         refuse(f"{figures.node_requests} node requests, allowed {figures.allowed_requests}")
-    save(f"storm_{figures.broker}_{figures.pool}", asdict(figures))
+    name = f"storm_{figures.broker}_{figures.pool}"
+    save(f"{name}_one_by_one" if one_by_one else name, asdict(figures))
 
 
 if __name__ == "__main__":

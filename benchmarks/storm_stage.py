@@ -80,9 +80,9 @@ class Stage:
     log: Path
     counted: _Counted = field(default_factory=_Counted)
 
-    def planned(self) -> int:
+    async def planned(self) -> int:
         """Return how many logins have been planned."""
-        return self.succeeded("warm_up.planned")
+        return (await self.runtime.cache.counts()).get("warmups", 0)
 
     def succeeded(self, event: str) -> int:
         """Return how often the workers wrote an event."""

@@ -149,7 +149,8 @@ class _Login:
     """One login; the same user's next one is another."""
 
     user_id: str
-    plans: Mapping[ChainId, str]
+    chain_ids: Sequence[ChainId]
+    plan: str
 
 
 class WarmUps:
@@ -230,16 +231,24 @@ class WarmUps:
         keys = shelf.keys("")
         return sum(await self._commands.batch([("ZCARD", keys.waiting), ("ZCARD", keys.taken)]))
 
-    async def note_login(self, user_id: str, plans: Mapping[ChainId, Sequence[Address]]) -> None:
-        """Count a login and remember what it asked for, so that its progress can be told."""
-        plan_texts = {chain_id: json.dumps(list(plan)) for chain_id, plan in plans.items()}
-        await self._logins.ask([_Login(user_id, plan_texts)])
+    async def note_logins(
+        self, wanted: Mapping[str, Sequence[Address]], chain_ids: Sequence[ChainId]
+    ) -> None:
+        """Count logins and remember what each asked for, so that its progress can be told.
+
+        Args:
+            wanted: the vaults of each user.
+            chain_ids: the chains they are wanted on.
+        """
+        await self._logins.ask(
+            [_Login(user_id, chain_ids, json.dumps(list(plan))) for user_id, plan in wanted.items()]
+        )
 
     async def _note(self, logins: Sequence[_Login]) -> list[None]:
         plans: list[Command] = [
-            ("SET", _plan_key(login.user_id, chain_id), plan, "EX", PLAN_SECONDS)
+            ("SET", _plan_key(login.user_id, chain_id), login.plan, "EX", PLAN_SECONDS)
             for login in logins
-            for chain_id, plan in login.plans.items()
+            for chain_id in login.chain_ids
         ]
         await self._commands.batch([*plans, *Counters.commands({"warmups": len(logins)})])
         return [None] * len(logins)

@@ -114,8 +114,8 @@ class Measures(Protocol):
         """A node named its newest block."""
         ...
 
-    def warm_up_planned(self) -> None:
-        """A login's warm-up was planned."""
+    def warm_ups_planned(self, logins: int) -> None:
+        """The warm-ups of so many logins were planned."""
         ...
 
     def warmed(self, chain_id: ChainId, predicates: Mapping[str, int], seconds: float) -> None:
@@ -172,7 +172,7 @@ class NoMeasures:
     def node_height(self, chain_id: ChainId, node: str, height: BlockHeight) -> None:
         """Do nothing."""
 
-    def warm_up_planned(self) -> None:
+    def warm_ups_planned(self, logins: int) -> None:
         """Do nothing."""
 
     def warmed(self, chain_id: ChainId, predicates: Mapping[str, int], seconds: float) -> None:

@@ -396,11 +396,10 @@ class LastKnown(Protocol):
 class PredicateDirectory(Protocol):
     """Whose predicates: what the tasks ask the registry."""
 
-    async def addresses_of_user(self, user_id: str, limit: int | None = None) -> Sequence[Address]:
-        """Return the addresses of all predicates of a user, newest first.
+    async def addresses_of_users(self, user_ids: Sequence[str]) -> Mapping[str, Sequence[Address]]:
+        """Return the addresses of all predicates of each user, newest first.
 
-        Raises:
-            UnknownUserError: there is no such user.
+        A user that there is not is left out.
         """
         ...
 
@@ -428,6 +427,17 @@ class TaskPublisher(Protocol):
 
         Raises:
             PublishingError: the broker did not take the task in time; nothing was accepted.
+        """
+        ...
+
+    async def warm_user(self, user_id: str, chain_id: ChainId | None = None) -> str:
+        """Publish the warm-up of a user's predicates; no chain id means every network.
+
+        Logins that come together share a task; the id that is returned is then each one's. Takes
+        about 200 ms at most: one that comes while others are published waits for them.
+
+        Raises:
+            PublishingError: the broker did not take the task in time.
         """
         ...
 

@@ -16,7 +16,12 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from domain.errors import CacheUnavailableError, RegistryUnavailableError
+from domain.errors import (
+    BalanceCacheError,
+    CacheUnavailableError,
+    PublishingError,
+    RegistryUnavailableError,
+)
 
 Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
@@ -24,7 +29,7 @@ Answer = TypeVar("Answer")
 Send = Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]
 """Asks different questions in one round trip; answers in their order."""
 
-_UNAVAILABLE = (CacheUnavailableError, RegistryUnavailableError)
+_UNAVAILABLE = (CacheUnavailableError, RegistryUnavailableError, PublishingError)
 """Whoever is asked does not answer: those who wait for their turn would wait in vain, too."""
 
 _MOST_UNDER_WAY = 2
@@ -142,7 +147,7 @@ class Together(Apart[Question, Answer]):
         finally:
             self._end()
 
-    def _fail_waiting(self, error: CacheUnavailableError | RegistryUnavailableError) -> None:
+    def _fail_waiting(self, error: BalanceCacheError) -> None:
         """Tell those who wait for their turn as well: they would wait for the same time again."""
         while self._calls:
             self._calls.popleft().fail(error)

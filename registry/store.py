@@ -129,9 +129,18 @@ class Registry:
         Raises:
             UnknownUserError: there is no such user.
         """
-        listed = await self._listed(user_id)
-        shown = (a for a in listed.stored_addresses if not _is_among(a, listed.hidden))
-        return self._read_once(shown)[:limit]
+        return self._shown(await self._listed(user_id))[:limit]
+
+    async def addresses_of_users(self, user_ids: Sequence[str]) -> Mapping[str, Sequence[Address]]:
+        """Return the same for several users, in one question; one that there is not is left out."""
+        known_as = {user_id: _canonical(user_id) for user_id in user_ids}
+        asked = list(dict.fromkeys(found for found in known_as.values() if found is not None))
+        listed = dict(zip(asked, await self._lists.ask(asked), strict=True)) if asked else {}
+        return {
+            user_id: self._shown(found)
+            for user_id in user_ids
+            if (found := listed.get(known_as[user_id] or "")) is not None
+        }
 
     async def every_address_of_user(self, user_id: str) -> Sequence[Address]:
         """Return the addresses of a user's predicates, those out of his sight too.
@@ -251,6 +260,10 @@ class Registry:
             if row.user_id in listed:
                 listed[row.user_id].stored_addresses.append(row.predicate_address)
         return [listed.get(user_id) for user_id in user_ids]
+
+    def _shown(self, listed: _Listed) -> list[Address]:
+        shown = (a for a in listed.stored_addresses if not _is_among(a, listed.hidden))
+        return self._read_once(shown)
 
     def _read_once(self, stored_addresses: Iterable[str]) -> list[Address]:
         """Return those that can be read, each once, in order."""

@@ -24,6 +24,7 @@ class Queue(StrEnum):
 
 
 WARM_USER = "balances.warm_user"
+WARM_USERS = "balances.warm_users"
 WARM_PREDICATES = "balances.warm_predicates"
 INVALIDATE = "balances.invalidate"
 REFILL = "balances.refill"
@@ -48,3 +49,7 @@ whoever publishes it waits for ever."""
 
 WARMUP_EXPIRES_SECONDS = 120
 """After this nobody waits for a login's warm-up any more: the dashboard was read meanwhile."""
+
+LOGINS_OF_A_MESSAGE = 50
+"""Logins that come together share messages of so many. With ten vaults each they fill two or three
+node requests, and planning them keeps a lone login behind them waiting for a tenth of a second."""

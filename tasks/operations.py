@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.errors import InvalidValueError, PermanentProviderError
@@ -10,7 +10,6 @@ from domain.ports import (
     BalanceCache,
     BalanceReader,
     Busy,
-    PredicateDirectory,
     Refilled,
     RefillFailed,
     RefillOutcome,
@@ -31,17 +30,15 @@ _ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class WarmUpPlan:
-    """What a login fetches on one chain.
+    """What logins fetch on one chain; each vault once, the newest of each login first.
 
     Attributes:
         chain_id: the chain.
-        wanted: all predicates of the user.
-        now: those to fetch at once, the newest first.
+        now: those to fetch at once.
         later: those beyond what a login may have at once; they go through the lower lane.
     """
 
     chain_id: ChainId
-    wanted: tuple[Address, ...]
     now: tuple[Address, ...]
     later: tuple[Address, ...]
 
@@ -115,6 +112,17 @@ def parse_user_id(raw: object) -> str:
     return raw
 
 
+def parse_user_ids(raw: object) -> tuple[str, ...]:
+    """Return the user ids of a message, each once, in order.
+
+    Raises:
+        InvalidValueError: not a list of texts, or one of them is empty, or there is none.
+    """
+    if not isinstance(raw, list | tuple) or not raw:
+        raise InvalidValueError("user_ids must be a list of texts")
+    return tuple(dict.fromkeys(parse_user_id(one) for one in raw))
+
+
 def _whole_number(raw: object, name: str) -> int:
     if not isinstance(raw, int) or isinstance(raw, bool):
         raise InvalidValueError(f"{name} must be a whole number")
@@ -122,31 +130,36 @@ def _whole_number(raw: object, name: str) -> int:
 
 
 async def plan_warm_up(
-    directory: PredicateDirectory,
     cache: BalanceCache,
     *,
-    user_id: str,
+    wanted: Collection[Sequence[Address]],
     chain_ids: Sequence[ChainId],
     at_once: int,
     skip_fresh: bool,
 ) -> list[WarmUpPlan]:
-    """Decide what a login fetches: the newest `at_once` predicates first, the rest later.
+    """Decide what logins fetch: the newest `at_once` predicates of each first, the rest later.
 
     What is fresh costs nothing, so that a repeated login is free.
 
+    Args:
+        cache: knows what is fresh.
+        wanted: the predicates of each login, the newest first.
+        chain_ids: the networks.
+        at_once: how many a login may have at once.
+        skip_fresh: leave out what is fresh.
+
     Raises:
-        UnknownUserError: there is no such user.
         CacheUnavailableError: what is fresh cannot be known, and could not be kept either.
     """
-    addresses = tuple(dict.fromkeys(await directory.addresses_of_user(user_id)))
+    first = dict.fromkeys(address for some in wanted for address in some[:at_once])
+    rest = [address for some in wanted for address in some[at_once:] if address not in first]
+    addresses = tuple(dict.fromkeys([*first, *rest]))
     plans = []
     for chain_id in chain_ids:
         left = await cache.not_fresh(chain_id, addresses) if skip_fresh else addresses
-        first = frozenset(addresses[:at_once])
         plans.append(
             WarmUpPlan(
                 chain_id,
-                addresses,
                 now=tuple(a for a in left if a in first),
                 later=tuple(a for a in left if a not in first),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -17,7 +17,9 @@ from celery.exceptions import QueueNotFound
 
 from config.settings import Settings
 from domain.errors import PublishingError
+from domain.values import ChainId
 from tasks import headers, journal, measuring  # noqa: F401 - two of them listen to publishing
+from tasks.logins import Logins
 from tasks.names import CONFIRM_SECONDS
 from tasks.settings import celery_configuration
 from tasks.unanswered import UNANSWERED
@@ -41,16 +43,18 @@ def open_publisher(settings: Settings, *, seconds: float = PUBLISH_SECONDS) -> C
 class CeleryPublisher:
     """Implements `domain.ports.TaskPublisher`.
 
-    Publishing blocks, so it happens in a few threads of its own. A thread that hangs in a dead
-    broker's connection is given up on by its caller; when all of them hang, callers are refused
-    at once instead of being queued behind them.
+    Publishing blocks, so it happens in a few threads of its own; who finds all of them at work
+    waits for one. A thread that hangs in a dead broker's connection is given up on by its caller;
+    when all of them hang, callers are refused at once instead of being queued behind them.
     """
 
     def __init__(self, app: Celery, *, seconds: float = PUBLISH_SECONDS) -> None:
         self._app = app
         self._seconds = seconds
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="publisher")
-        self._free = _THREADS
+        self._places = asyncio.Semaphore(_THREADS)
+        self._hanging = 0
+        self._logins = Logins(self.send)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -90,30 +94,51 @@ class CeleryPublisher:
             PublishingError: the broker did not confirm it in time. It may still arrive: all
                 tasks can run twice without harm, so the caller may publish again.
         """
-        if self._free == 0:
+        if self._hanging == _THREADS:
             raise PublishingError(f"{name}: the broker does not answer")
-        self._free -= 1
-        # With the context of the caller: the message says for whose request it is.
-        publish = partial(
-            copy_context().run, self._publish, name, tuple(args), kwargs or {}, queue, expires
-        )
-        publishing = asyncio.get_running_loop().run_in_executor(self._threads, publish)
-        publishing.add_done_callback(self._thread_is_free)
+        publish = partial(self._publish, name, tuple(args), kwargs or {}, queue, expires)
+        publishing: asyncio.Future[str] | None = None
         try:
             async with asyncio.timeout(self._seconds):
+                await self._places.acquire()
+                publishing = self._begun(publish)
                 return await asyncio.shield(publishing)
         except TimeoutError:
+            self._give_up_on(publishing)
             raise PublishingError(f"{name}: not taken within {self._seconds} s") from None
         except (*UNANSWERED, QueueNotFound) as error:
             raise PublishingError(f"{name}: {error}") from error
+
+    async def warm_user(self, user_id: str, chain_id: ChainId | None = None) -> str:
+        """Publish the warm-up of a login; see `domain.ports.TaskPublisher`.
+
+        Raises:
+            PublishingError: the broker did not confirm it in time.
+        """
+        return await self._logins.warm(user_id, chain_id)
 
     async def close(self) -> None:
         """Give up what is being published, and close the connections."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._app.close()
 
+    def _begun(self, publish: Callable[[], str]) -> asyncio.Future[str]:
+        # With the context of the caller: the message says for whose request it is.
+        publish = partial(copy_context().run, publish)
+        publishing = asyncio.get_running_loop().run_in_executor(self._threads, publish)
+        publishing.add_done_callback(self._thread_is_free)
+        return publishing
+
+    def _give_up_on(self, publishing: asyncio.Future[str] | None) -> None:
+        if publishing is not None and not publishing.done():
+            self._hanging += 1
+            publishing.add_done_callback(self._has_come_back)
+
+    def _has_come_back(self, _: asyncio.Future[str]) -> None:
+        self._hanging -= 1
+
     def _thread_is_free(self, publishing: asyncio.Future[str]) -> None:
-        self._free += 1
+        self._places.release()
         if not publishing.cancelled():
             publishing.exception()  # nobody may be waiting for it any more: mark it as seen
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from cache.recent import RecentKind
 from cache.warm_ups import Shelf, Tickets
+from domain.errors import UnknownUserError
 from domain.values import Address
 from tasks import operations
 from tasks.declare import declare_task
 from tasks.delivery import current_delivery
 from tasks.later import Follow
-from tasks.names import WARM_PREDICATES, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
+from tasks.names import (
+    WARM_PREDICATES,
+    WARM_USER,
+    WARM_USERS,
+    WARMUP_EXPIRES_SECONDS,
+    Queue,
+)
 from tasks.parts import Parts
 from tasks.reporting import log_report
 from tasks.switches import is_switched_off
@@ -59,14 +66,47 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
     if _switched_off(parts, WARM_USER):
         return ()
     user_id = operations.parse_user_id(user_id)
+    wanted = await parts.registry.addresses_of_users([user_id])
+    if user_id not in wanted:
+        raise UnknownUserError(user_id)
+    return await _planned(parts, wanted, chain_id)
+
+
+@declare_task(
+    WARM_USERS,
+    queue=Queue.WARMUP,
+    deadline_seconds=15,
+    expires_seconds=WARMUP_EXPIRES_SECONDS,
+    retries=5,
+)
+async def warm_users(
+    parts: Parts, user_ids: Sequence[str], chain_id: int | None = None
+) -> Sequence[Follow]:
+    """Do for several users what `balances.warm_user` does for one.
+
+    A user that there is not is logged and does not hold the others up.
+    """
+    if _switched_off(parts, WARM_USERS):
+        return ()
+    asked = operations.parse_user_ids(user_ids)
+    wanted = await parts.registry.addresses_of_users(asked)
+    for user_id in asked:
+        if user_id not in wanted:
+            _log.error("warm_up.unknown_user", user_id=user_id)
+    return await _planned(parts, wanted, chain_id) if wanted else ()
+
+
+async def _planned(
+    parts: Parts, wanted: Mapping[str, Sequence[Address]], chain_id: int | None
+) -> Sequence[Follow]:
+    """Let the predicates of these users wait, and remember what each of them asked for."""
     if chain_id is None:
         chain_ids: tuple[int, ...] = parts.settings.chain_ids
     else:
         chain_ids = (parts.settings.network(operations.parse_chain_id(chain_id)).chain_id,)
     plans = await operations.plan_warm_up(
-        parts.registry,
         parts.cache,
-        user_id=user_id,
+        wanted=wanted.values(),
         chain_ids=chain_ids,
         at_once=parts.settings.warmup_max_predicates,
         skip_fresh=parts.settings.warmup_skip_cached,
@@ -77,11 +117,11 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
             if addresses:
                 follows += await _offered(parts, addresses, plan.chain_id, later=later)
     # Not before they wait: nobody may find a warm-up finished that has not begun.
-    await parts.warm_ups.note_login(user_id, {plan.chain_id: plan.wanted for plan in plans})
-    parts.measures.warm_up_planned()
+    await parts.warm_ups.note_logins(wanted, chain_ids)
+    parts.measures.warm_ups_planned(len(wanted))
     _log.info(
         "warm_up.planned",
-        user_id=user_id,
+        user_ids=list(wanted),
         predicates=sum(len(plan.now) + len(plan.later) for plan in plans),
         subtasks=len(follows),
     )

@@ -82,9 +82,9 @@ class ProcessMeasures(ReadTally):
         """A node named its newest block."""
         self._node_height.labels(chain_id, node).set(height)
 
-    def warm_up_planned(self) -> None:
-        """A login's warm-up was planned."""
-        self._warm_ups.inc()
+    def warm_ups_planned(self, logins: int) -> None:
+        """The warm-ups of so many logins were planned."""
+        self._warm_ups.inc(logins)
 
     def warmed(self, chain_id: ChainId, predicates: Mapping[str, int], seconds: float) -> None:
         """A part of a warm-up ended."""

@@ -27,7 +27,9 @@ from devnet.server import DevnetServer
 from domain.errors import PublishingError
 from domain.networks import Network
 from domain.ports import TaskPublisher
+from domain.values import ChainId
 from supervisor.waiting import wait_until
+from tasks.logins import Logins
 from tests.databases import BakoDatabase, BakoUser, create_schema
 
 CHAIN_ID = 9889
@@ -63,6 +65,9 @@ class RecordingPublisher:
         json.dumps(list(args))
         self.sent.append(Published(name, list(args), queue, expires))
         return str(uuid4())
+
+    async def warm_user(self, user_id: str, chain_id: ChainId | None = None) -> str:
+        return await Logins(self.send).warm(user_id, chain_id)
 
 
 @dataclass

@@ -19,16 +19,14 @@ from domain.errors import (
 )
 from domain.events import Note, VaultEventKind, invalidated
 from domain.networks import without_credentials
+from domain.ports import TaskPublisher
 from domain.values import Address, BlockHeight, ChainId, parse_address
 
 INVALIDATE_TASK = "balances.invalidate"
 REFILL_TASK = "balances.refill"
 INVALIDATE_ALL_TASK = "balances.invalidate_all"
 CLEAR_ALL_TASK = "balances.clear_all"
-WARM_TASK = "balances.warm_user"
 INVALIDATION_QUEUE = "invalidation"
-WARMUP_QUEUE = "warmup"
-WARMUP_EXPIRES_SECONDS = 120.0
 
 _MOST_AT_ONCE = 1_000
 """Predicates that are invalidated within a request; more are left to the workers, in portions."""
@@ -106,7 +104,7 @@ async def for_all(parts: Parts, task: str, chain_id: ChainId | None) -> str:
     """
     if chain_id is not None:
         parts.runtime.settings.network(chain_id)
-    return await _enqueue(parts, task, [chain_id], queue=INVALIDATION_QUEUE)
+    return await _enqueue(parts, task, [chain_id])
 
 
 async def warm_up(parts: Parts, body: WarmUpBody) -> tuple[int, str]:
@@ -120,14 +118,7 @@ async def warm_up(parts: Parts, body: WarmUpBody) -> tuple[int, str]:
     """
     chain_id = _warm_up_chain(parts, body)
     addresses = await parts.runtime.registry.addresses_of_user(body.user_id)
-    task_id = await _enqueue(
-        parts,
-        WARM_TASK,
-        [body.user_id, chain_id],
-        queue=WARMUP_QUEUE,
-        expires=WARMUP_EXPIRES_SECONDS,
-    )
-    return len(addresses), task_id
+    return len(addresses), await _publisher(parts).warm_user(body.user_id, chain_id)
 
 
 async def named_addresses(parts: Parts, body: InvalidateBody) -> Sequence[Address] | None:
@@ -219,7 +210,6 @@ async def _publish_portions(parts: Parts, wanted: Invalidation) -> str:
             parts,
             INVALIDATE_TASK,
             _arguments(replace(wanted, addresses=wanted.addresses[start : start + _PORTION])),
-            queue=INVALIDATION_QUEUE,
         )
         for start in range(0, len(wanted.addresses), _PORTION)
     ]
@@ -240,17 +230,14 @@ async def _publish_refills(parts: Parts, wanted: Invalidation) -> str | None:
     return next((task_id for task_id in sent if task_id is not None), None)
 
 
-async def _enqueue(
-    parts: Parts,
-    name: str,
-    arguments: Sequence[object],
-    *,
-    queue: str,
-    expires: float | None = None,
-) -> str:
+async def _enqueue(parts: Parts, name: str, arguments: Sequence[object]) -> str:
+    return await _publisher(parts).send(name, arguments, queue=INVALIDATION_QUEUE)
+
+
+def _publisher(parts: Parts) -> TaskPublisher:
     if parts.publisher is None:
         raise unavailable("This process can hand out no tasks.")
-    return await parts.publisher.send(name, arguments, queue=queue, expires=expires)
+    return parts.publisher
 
 
 async def _send(parts: Parts, name: str, arguments: Sequence[object]) -> str | None:

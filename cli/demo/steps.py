@@ -12,7 +12,7 @@ from cli.demo.stage import Stage
 from cli.errors import StepFailedError
 from cli.seed import BASE_ASSET, STARTING_AMOUNT
 from domain.values import Fresh
-from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
+from tasks.names import INVALIDATE, Queue
 
 _TRANSFERRED = 250_000_000
 _WARM_SECONDS = 20.0
@@ -36,12 +36,7 @@ async def log_in(stage: Stage) -> Warmup:
     calls = await total_requests(stage.nodes.values())
     predicates = len(stage.user.addresses)
     started = time.monotonic()
-    await stage.publisher.send(
-        WARM_USER,
-        [stage.user.user_id, None],
-        queue=Queue.WARMUP.value,
-        expires=WARMUP_EXPIRES_SECONDS,
-    )
+    await stage.publisher.warm_user(stage.user.user_id)
     with stage.timeline.waiting("warming vaults", predicates * len(stage.nodes)) as advance:
 
         async def all_warm() -> bool:

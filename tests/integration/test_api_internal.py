@@ -27,12 +27,9 @@ from tests.databases import bytes32
 def test_task_names_and_queues_are_those_of_the_workers() -> None:
     assert actions.INVALIDATE_TASK == names.INVALIDATE
     assert actions.REFILL_TASK == names.REFILL
-    assert actions.WARM_TASK == names.WARM_USER
     assert actions.INVALIDATE_ALL_TASK == names.INVALIDATE_ALL
     assert actions.CLEAR_ALL_TASK == names.CLEAR_ALL
     assert names.Queue.INVALIDATION == actions.INVALIDATION_QUEUE
-    assert names.Queue.WARMUP == actions.WARMUP_QUEUE
-    assert names.WARMUP_EXPIRES_SECONDS == actions.WARMUP_EXPIRES_SECONDS
 
 
 @pytest.mark.parametrize("path", ["/cache/invalidate", "/invalidate-balance"])

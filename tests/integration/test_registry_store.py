@@ -141,6 +141,35 @@ async def test_users_who_are_asked_for_at_one_time_are_looked_up_together_each_b
     assert len(statements) == 4, "two for who came first, two for all the others"
 
 
+async def test_several_users_are_looked_up_in_one_question_and_unknown_ones_are_left_out(
+    registry: Registry, bako: BakoDatabase
+) -> None:
+    hidden, shared, own = bytes32(), bytes32(), bytes32()
+    users = [await bako.add_user(), await bako.add_user(inactive=[hidden])]
+    nobody = await bako.add_user()
+    for address in (shared, hidden):
+        await bako.add_predicate(users[0], members=users, predicate_address=address)
+    await bako.add_predicate(users[1], predicate_address=own)
+    statements: list[str] = []
+
+    @event.listens_for(registry._engine.sync_engine, "before_cursor_execute")
+    def _note(_c: object, _r: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    written = users[1].user_id.upper()
+    found = await registry.addresses_of_users(
+        [users[0].user_id, written, str(uuid4()), "no uuid", nobody.user_id]
+    )
+
+    assert {user: set(some) for user, some in found.items()} == {
+        users[0].user_id: {shared, hidden},
+        written: {shared, own},
+        nobody.user_id: set(),
+    }
+    assert len(statements) == 2
+    assert await registry.addresses_of_users(["no uuid"]) == {}
+
+
 async def test_what_was_never_changed_comes_last(registry: Registry, bako: BakoDatabase) -> None:
     user, never, long_ago = await bako.add_user(), bytes32(), bytes32()
     await bako.add_predicate(user, predicate_address=never, updated_at=None)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from cache.warm_ups import Shelf
+from cache.warm_ups import Shelf, WarmUpProgress
 from devnet.chain import AccountBalance, Payment
 from devnet.faults import Fault, FaultKind
 from devnet.options import BASE_ASSET_ID
@@ -20,7 +20,15 @@ from devnet.server import DevnetServer
 from domain.errors import CacheUnavailableError, PublishingError
 from domain.values import Address, Fresh, Lane, Stale
 from runtime.assembly import Runtime
-from tasks.names import INVALIDATE, REFILL, REFRESH_DUE, WARM_PREDICATES, WARM_USER, Queue
+from tasks.names import (
+    INVALIDATE,
+    REFILL,
+    REFRESH_DUE,
+    WARM_PREDICATES,
+    WARM_USER,
+    WARM_USERS,
+    Queue,
+)
 from tasks.publisher import CeleryPublisher, open_publisher
 from tests.broker_support import Server
 from tests.cache_support import hung
@@ -59,6 +67,25 @@ async def test_a_login_warms_every_vault_on_every_network(
         return all([len(await fresh(runtime, c, site.user.addresses)) == 10 for c in CHAIN_IDS])
 
     await eventually(all_warm, "all vaults warm")
+
+
+async def test_logins_that_share_a_message_are_each_remembered_and_an_unknown_one_harms_nobody(
+    site: Site, runtime: Runtime, publisher: CeleryPublisher
+) -> None:
+    before = len(site.logged("warm_up.unknown_user"))
+    await publisher.send(
+        WARM_USERS, [["nobody", site.user.user_id], 9889], queue=Queue.WARMUP, expires=60
+    )
+
+    async def all_warm() -> bool:
+        progress = await runtime.warm_ups.progress(site.user.user_id, 9889)
+        return progress == WarmUpProgress(total=10, done=10, failed=0)
+
+    await eventually(all_warm, "all vaults warm")
+    assert len(await fresh(runtime, 9889, site.user.addresses)) == 10
+    unknown = site.logged("warm_up.unknown_user")[before:]
+    assert [line["user_id"] for line in unknown] == ["nobody"]
+    assert await runtime.warm_ups.progress("nobody", 9889) is None
 
 
 async def test_a_login_packs_vaults_into_node_requests_and_a_second_one_costs_none(
@@ -278,6 +305,8 @@ async def test_an_invalidation_survives_the_death_of_the_process_that_works_on_i
         (WARM_PREDICATES, [["0x" + "1" * 64, "fuel1nonsense"], 0], "fuel1nonsense"),
         (WARM_USER, ["nobody"], "nobody"),
         (WARM_USER, [12], "user_id"),
+        (WARM_USERS, [[]], "user_ids"),
+        (WARM_USERS, [["ada", 12]], "user_id"),
         (REFRESH_DUE, [77], "chain id 77"),
     ],
 )

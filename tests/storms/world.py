@@ -19,7 +19,7 @@ from domain.errors import PublishingError
 from domain.values import Address
 from registry.seed import SeededUser
 from runtime.assembly import Runtime
-from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
+from tasks.names import INVALIDATE, Queue
 from tasks.publisher import CeleryPublisher
 from tests.broker_support import PrivateRedis, Server
 from tests.storms.parts import Program
@@ -62,9 +62,7 @@ class Storm:
         """Users log in."""
         user = self.random.choice(self.users)
         with suppress(PublishingError):
-            await publisher.send(
-                WARM_USER, [user.user_id], queue=Queue.WARMUP, expires=WARMUP_EXPIRES_SECONDS
-            )
+            await publisher.warm_user(user.user_id)
             self.ledger.done["logins"] += 1
 
     async def pay(self, publisher: CeleryPublisher) -> None:

@@ -10,6 +10,7 @@ from balance_cache_client.tasks import TaskSender
 from celery import Celery
 
 from supervisor.ports import free_port
+from supervisor.valkey import EmbeddedServer
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
@@ -26,3 +27,15 @@ async def test_a_broker_that_is_gone_is_an_error_and_not_a_wait(scheme: str) -> 
     app.close()
 
     assert {type(outcome) for outcome in outcomes} == {NotEnqueuedError}
+
+
+async def test_more_tasks_at_once_than_there_are_threads_wait_for_one(
+    broker_server: EmbeddedServer,
+) -> None:
+    app = Celery(broker=broker_server.url(3), set_as_current=False)
+    sender = TaskSender(app, seconds=5)
+    ids = await asyncio.gather(*(sender.warm_user("u", 0) for _ in range(20)))
+    sender.close()
+    app.close()
+
+    assert len(set(ids)) == 20

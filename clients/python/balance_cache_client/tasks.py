@@ -40,7 +40,8 @@ class TaskSender:
         self._app = app
         self._seconds = seconds
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="balance-cache-tasks")
-        self._free = _THREADS
+        self._places = asyncio.Semaphore(_THREADS)
+        self._hanging = 0
 
     async def open(self) -> None:
         """Connect ahead of the first task, at a program's start; a broker that is away is no error.
@@ -83,16 +84,22 @@ class TaskSender:
     async def _send(
         self, name: str, args: Sequence[object], queue: str, expires: float | None
     ) -> str:
-        if self._free == 0:  # all of them hang in a dead broker's connection
+        if self._hanging == _THREADS:  # all of them are in a dead broker's connection
             raise NotEnqueuedError(f"{name}: the broker does not answer")
-        self._free -= 1
         loop = asyncio.get_running_loop()
-        sending = loop.run_in_executor(self._threads, self._publish, name, args, queue, expires)
-        sending.add_done_callback(self._thread_is_free)
+        sending: asyncio.Future[str] | None = None
         try:
             async with asyncio.timeout(self._seconds):
+                await self._places.acquire()
+                sending = loop.run_in_executor(
+                    self._threads, self._publish, name, args, queue, expires
+                )
+                sending.add_done_callback(self._thread_is_free)
                 return await asyncio.shield(sending)
         except _UNANSWERED as error:
+            if sending is not None and not sending.done():
+                self._hanging += 1
+                sending.add_done_callback(self._has_come_back)
             raise NotEnqueuedError(f"{name}: the broker did not take it in time") from error
 
     def _connect(self) -> None:
@@ -109,8 +116,11 @@ class TaskSender:
         arguments = None if is_redis else {"x-queue-type": "quorum"}
         return Queue(name, Exchange(name), routing_key=name, queue_arguments=arguments)
 
+    def _has_come_back(self, _: asyncio.Future[str]) -> None:
+        self._hanging -= 1
+
     def _thread_is_free(self, sending: asyncio.Future[str]) -> None:
-        self._free += 1
+        self._places.release()
         if not sending.cancelled():
             sending.exception()  # nobody may be waiting any more: mark it as seen
 

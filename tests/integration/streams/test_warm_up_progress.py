@@ -22,7 +22,7 @@ async def test_the_progress_of_a_warm_up_is_read_and_streamed(site: Site) -> Non
     addresses = list(site.vaults.values())
     async with reading(site.url, site.headers) as stream:
         await stream.until("snapshot")
-        await warm_ups.note_login(site.user.user_id, {CHAIN_ID: addresses})
+        await warm_ups.note_logins({site.user.user_id: addresses}, [CHAIN_ID])
         await warm_ups.offer(shelf, "login", addresses)
         running = await stream.until("warm-up")
         taken, _ = await warm_ups.take(shelf, "part")

@@ -14,7 +14,7 @@ from tests.warm_up_support import Make, addresses, let_end
 
 async def test_what_nobody_waits_for_any_more_is_dropped(make: Make, shelf: Shelf) -> None:
     warm_ups = make(wish_seconds=0.1)
-    await warm_ups.note_login("ada", {shelf.chain_id: addresses(3)})
+    await warm_ups.note_logins({"ada": addresses(3)}, [shelf.chain_id])
     await warm_ups.offer(shelf, "login", addresses(3))
     seen: list[int] = []
 
@@ -34,7 +34,7 @@ async def test_what_nobody_waits_for_any_more_is_dropped(make: Make, shelf: Shel
 
 async def test_nothing_of_it_stays_for_ever(make: Make, shelf: Shelf, redis: Redis) -> None:
     warm_ups = make(part_seconds=60)
-    await warm_ups.note_login("ada", {shelf.chain_id: addresses(3)})
+    await warm_ups.note_logins({"ada": addresses(3)}, [shelf.chain_id])
     await warm_ups.offer(shelf, "login", addresses(3))
     await warm_ups.take(shelf, "part")
     await warm_ups.offer(shelf, "login", addresses(6))
@@ -70,7 +70,7 @@ async def test_what_failed_is_forgotten_in_the_end_with_its_failures(
 ) -> None:
     warm_ups = make()
     keys = shelf.keys("")
-    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
+    await warm_ups.note_logins({"ada": addresses(1)}, [shelf.chain_id])
     await warm_ups.offer(shelf, "login", addresses(1))
     part, _ = await warm_ups.take(shelf, "part")
     await redis.hset(keys.attempts, part[0], "3")

@@ -20,7 +20,7 @@ async def test_operators_see_each_vault_with_its_state_and_its_failures(
 ) -> None:
     warm_ups = make(pause_seconds=30)
     done, refused, again, fetching = addresses(4)
-    await warm_ups.note_login("ada", {shelf.chain_id: addresses(4)})
+    await warm_ups.note_logins({"ada": addresses(4)}, [shelf.chain_id])
     await warm_ups.offer(shelf, "login", [done, refused, again])
     await warm_ups.take(shelf, "part")
     await warm_ups.settle(shelf, "part", done=[done], given_up=[refused], again=[again])
@@ -47,7 +47,7 @@ async def test_the_command_line_shows_each_vault_of_a_login(
     console = Console(file=shown, width=120)
     warm_ups = make(pause_seconds=30)
     vaults, shelf = addresses(2), Shelf(network.chain_id, later=False, request_size=200)
-    await warm_ups.note_login("ada", {network.chain_id: vaults})
+    await warm_ups.note_logins({"ada": vaults}, [network.chain_id])
     await warm_ups.offer(shelf, "login", vaults)
     await warm_ups.take(shelf, "part")
     await warm_ups.settle(shelf, "part", done=vaults[:1], given_up=(), again=vaults[1:])

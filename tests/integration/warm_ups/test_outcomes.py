@@ -16,7 +16,7 @@ from tests.warm_up_support import Make, addresses
 async def test_each_vault_has_its_own_outcome_and_progress_tells(make: Make, shelf: Shelf) -> None:
     warm_ups = make(pause_seconds=30)
     done, refused, again, untouched = addresses(4)
-    await warm_ups.note_login("ada", {shelf.chain_id: [done, refused, again, untouched]})
+    await warm_ups.note_logins({"ada": [done, refused, again, untouched]}, [shelf.chain_id])
     await warm_ups.offer(shelf, "login", [done, refused, again])
     before = await warm_ups.progress("ada", shelf.chain_id)
     await warm_ups.take(shelf, "part")
@@ -34,7 +34,7 @@ async def test_each_vault_has_its_own_outcome_and_progress_tells(make: Make, she
 
 async def test_a_vault_that_keeps_failing_is_given_up(make: Make, shelf: Shelf) -> None:
     warm_ups = make(pause_seconds=0.001)
-    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
+    await warm_ups.note_logins({"ada": addresses(1)}, [shelf.chain_id])
     await warm_ups.offer(shelf, "login", addresses(1))
     tries = 0
 
@@ -56,7 +56,7 @@ async def test_a_vault_that_failed_in_one_lane_and_was_fetched_in_the_other_is_d
 ) -> None:
     warm_ups = make()
     later = replace(shelf, later=True)
-    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
+    await warm_ups.note_logins({"ada": addresses(1)}, [shelf.chain_id])
     for lane, outcome in ((later, "given_up"), (shelf, "done")):
         await warm_ups.offer(lane, "login", addresses(1))
         part, _ = await warm_ups.take(lane, "part")
@@ -72,7 +72,7 @@ async def test_a_vault_that_was_given_up_has_all_its_tries_again_at_the_next_log
     make: Make, shelf: Shelf
 ) -> None:
     warm_ups = make(pause_seconds=30)
-    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
+    await warm_ups.note_logins({"ada": addresses(1)}, [shelf.chain_id])
     await warm_ups.offer(shelf, "login", addresses(1))
     part, _ = await warm_ups.take(shelf, "part")
     await warm_ups.settle(shelf, "part", done=(), given_up=(), again=part)

@@ -57,7 +57,7 @@ async def test_a_ticket_that_was_lost_is_announced_again(
 
 async def test_what_comes_back_is_seen_to_wait(make: Make, shelf: Shelf, redis: Redis) -> None:
     warm_ups = make()
-    await warm_ups.note_login("ada", {shelf.chain_id: addresses(1)})
+    await warm_ups.note_logins({"ada": addresses(1)}, [shelf.chain_id])
     await warm_ups.offer(shelf, "login", addresses(1))
     await warm_ups.take(shelf, "dead")
     await let_end(redis, shelf.keys("").taken)

@@ -53,7 +53,7 @@ async def test_logins_that_are_planned_at_one_time_share_round_trips_and_each_ha
 
     async def login(number: int) -> int:
         tickets = await warm_ups.offer(shelf, f"login-{number}", addresses(10, 10 * number))
-        await warm_ups.note_login(f"user-{number}", {shelf.chain_id: addresses(10, 10 * number)})
+        await warm_ups.note_logins({f"user-{number}": addresses(10, 10 * number)}, [shelf.chain_id])
         return tickets.count
 
     first = await login(0)  # the server knows the script from here on

@@ -19,6 +19,7 @@ TASKS = [
     refresh.refresh_due,
     warm_up.warm_predicates,
     warm_up.warm_user,
+    warm_up.warm_users,
 ]
 
 
@@ -55,6 +56,7 @@ def test_no_message_is_handed_out_twice_while_its_task_may_still_run(task: Any) 
 
 def test_what_a_user_waits_for_expires_and_an_invalidation_never_does() -> None:
     assert warm_up.warm_user.expires
+    assert warm_up.warm_users.expires
     assert warm_up.warm_predicates.expires
     assert refresh.refresh_due.expires
     assert invalidation.invalidate.expires is None

@@ -15,7 +15,6 @@ from domain.errors import (
     MalformedAnswerError,
     NodeUnreachableError,
     ProviderError,
-    UnknownUserError,
 )
 from domain.networks import Network
 from domain.ports import Lease
@@ -58,18 +57,6 @@ class ScriptedNode:
 
 
 @dataclass
-class ListedPredicates:
-    """A directory of one user."""
-
-    addresses: Sequence[Address]
-
-    async def addresses_of_user(self, user_id: str, limit: int | None = None) -> Sequence[Address]:
-        if user_id != "ada":
-            raise UnknownUserError(user_id)
-        return self.addresses[:limit]
-
-
-@dataclass
 class Desk:
     """A node, a cache, and the wrapper that joins them."""
 
@@ -96,12 +83,11 @@ def desk() -> Desk:
 
 
 async def plan(
-    desk: Desk, predicates: int, *, at_once: int = 20, skip_fresh: bool = True
+    desk: Desk, *logins: range, at_once: int = 20, skip_fresh: bool = True
 ) -> operations.WarmUpPlan:
     (planned,) = await operations.plan_warm_up(
-        ListedPredicates([address(n) for n in range(predicates)]),
         desk.cache,
-        user_id="ada",
+        wanted=[[address(n) for n in numbers] for numbers in logins],
         chain_ids=(0,),
         at_once=at_once,
         skip_fresh=skip_fresh,
@@ -110,7 +96,7 @@ async def plan(
 
 
 async def test_a_login_takes_the_newest_vaults_at_once_and_the_others_later(desk: Desk) -> None:
-    planned = await plan(desk, 5, at_once=3)
+    planned = await plan(desk, range(5), at_once=3)
 
     assert planned.now == (address(0), address(1), address(2))
     assert planned.later == (address(3), address(4))
@@ -118,28 +104,24 @@ async def test_a_login_takes_the_newest_vaults_at_once_and_the_others_later(desk
 
 async def test_a_login_leaves_out_what_is_fresh(desk: Desk) -> None:
     await desk.reader.refill([address(1)], lane=Lane.READ)
-    planned = await plan(desk, 3)
+    planned = await plan(desk, range(3))
 
     assert planned.now == (address(0), address(2))
-    assert planned.wanted == (address(0), address(1), address(2))
 
 
 async def test_a_login_takes_what_is_fresh_too_where_that_is_configured(desk: Desk) -> None:
     await desk.reader.refill([address(1)], lane=Lane.READ)
 
-    assert (await plan(desk, 2, skip_fresh=False)).now == (address(0), address(1))
+    assert (await plan(desk, range(2), skip_fresh=False)).now == (address(0), address(1))
 
 
-async def test_an_unknown_user_is_told(desk: Desk) -> None:
-    with pytest.raises(UnknownUserError, match="bob"):
-        await operations.plan_warm_up(
-            ListedPredicates([]),
-            desk.cache,
-            user_id="bob",
-            chain_ids=(0,),
-            at_once=1,
-            skip_fresh=True,
-        )
+async def test_logins_that_come_together_take_each_vault_once_and_each_has_its_newest_at_once(
+    desk: Desk,
+) -> None:
+    planned = await plan(desk, range(4), range(3, 6), at_once=2)
+
+    assert planned.now == tuple(map(address, (0, 1, 3, 4)))
+    assert planned.later == tuple(map(address, (2, 5)))
 
 
 async def test_warming_fetches_only_what_is_not_fresh_in_one_call(desk: Desk) -> None:

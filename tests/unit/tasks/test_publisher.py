@@ -60,6 +60,17 @@ async def test_a_task_that_was_taken_has_an_id(broker_server: EmbeddedServer) ->
     assert first != second
 
 
+async def test_more_publishes_at_once_than_there_are_threads_wait_for_one(
+    broker_server: EmbeddedServer,
+) -> None:
+    async with publisher_to(broker_server.url(3), seconds=5) as publisher:
+        ids = await asyncio.gather(
+            *(publisher.send(WARM_USER, ["x"], queue=Queue.WARMUP, expires=1) for _ in range(50))
+        )
+
+    assert len(set(ids)) == 50
+
+
 async def test_a_queue_that_nobody_works_on_is_refused(broker_server: EmbeddedServer) -> None:
     async with publisher_to(broker_server.url(3), seconds=5) as publisher:
         with pytest.raises(PublishingError, match="warm-up"):
