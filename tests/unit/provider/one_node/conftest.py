@@ -18,7 +18,7 @@ def node() -> FakeNode:
 @pytest.fixture
 async def provider(node: FakeNode) -> AsyncIterator[NodeProvider]:
     provider = NodeProvider(
-        NETWORK, timeout_seconds=2, concurrency=10, retries=FAST, transport=node.transport()
+        NETWORK, timeout_seconds=20, concurrency=10, retries=FAST, transport=node.transport()
     )
     yield provider
     await provider.close()
