@@ -31,6 +31,8 @@ _PYTHON = (
     *("copies", "local_copy", "tracking_connection", "memory", "memory_hot"),
 )
 _SECONDS = 400
+_NOTICED = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
+"""A test failed, or what is changed could not even be imported."""
 _TEST_SECONDS = 60
 
 _CALL = re.compile(r"^\s*(await )?[\w.]+\(.*\)$")
@@ -114,8 +116,10 @@ def verdict(copy: Path, suite: Suite) -> str:
         if found is None:
             return "unknown"  # a busy machine is no proof
         code, printed = found
-        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if code in _NOTICED:
             return "hung" if b"+ Timeout +" in printed else "killed"
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return "unknown"  # pytest itself failed
     return "survived"
 
 
