@@ -36,7 +36,7 @@ from devnet.options import BASE_ASSET_ID
 from domain.values import Address, Fresh, Lane, ReadAnswer, Snapshot
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
 from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
-from tasks.warm_up import BEHIND_AT_ONCE
+from tasks.warming import BEHIND_AT_ONCE
 
 REQUEST = 200
 TRANSACTIONS = 5

@@ -17,7 +17,7 @@ from tasks.parts import Parts
 from tasks.refreshing import refresh_worthiest
 from tasks.reporting import log_report
 from tasks.switches import is_switched_off
-from tasks.warm_up import announced_again
+from tasks.warming import announced_again
 
 _log = structlog.get_logger("tasks")
 _EXPIRES_SECONDS = 60

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
 
 import structlog
 
-from cache.recent import RecentKind
-from cache.warm_ups import Shelf, Tickets
 from domain.errors import UnknownUserError
-from domain.values import Address
+from domain.values import Address, ChainId
 from tasks import operations
 from tasks.declare import declare_task
-from tasks.delivery import current_delivery
 from tasks.later import Follow
 from tasks.names import (
     WARM_PREDICATES,
@@ -24,18 +19,8 @@ from tasks.names import (
     Queue,
 )
 from tasks.parts import Parts
-from tasks.reporting import log_report
 from tasks.switches import is_switched_off
-
-_FETCH_SECONDS = 30
-"""Shorter than the life of a part."""
-
-BEHIND_AT_ONCE = 2
-"""In one process: as much as it can plan meanwhile. More of them would only make the node's other
-callers wait, a confirmed transaction among them."""
-
-_behind: set[asyncio.Task[None]] = set()
-"""Fetches of this process that no message stands for."""
+from tasks.warming import FETCH_SECONDS, fetched, offered
 
 _log = structlog.get_logger("tasks")
 
@@ -66,10 +51,11 @@ async def warm_user(parts: Parts, user_id: str, chain_id: int | None = None) -> 
     if _switched_off(parts, WARM_USER):
         return ()
     user_id = operations.parse_user_id(user_id)
+    chain_ids = _meant(parts, chain_id)
     wanted = await parts.registry.addresses_of_users([user_id])
     if user_id not in wanted:
         raise UnknownUserError(user_id)
-    return await _planned(parts, wanted, chain_id)
+    return await _planned(parts, wanted, chain_ids)
 
 
 @declare_task(
@@ -88,22 +74,24 @@ async def warm_users(
     """
     if _switched_off(parts, WARM_USERS):
         return ()
-    asked = operations.parse_user_ids(user_ids)
+    asked, chain_ids = operations.parse_user_ids(user_ids), _meant(parts, chain_id)
     wanted = await parts.registry.addresses_of_users(asked)
     for user_id in asked:
         if user_id not in wanted:
             _log.error("warm_up.unknown_user", user_id=user_id)
-    return await _planned(parts, wanted, chain_id) if wanted else ()
+    return await _planned(parts, wanted, chain_ids) if wanted else ()
+
+
+def _meant(parts: Parts, chain_id: int | None) -> tuple[ChainId, ...]:
+    if chain_id is None:
+        return parts.settings.chain_ids
+    return (parts.settings.network(operations.parse_chain_id(chain_id)).chain_id,)
 
 
 async def _planned(
-    parts: Parts, wanted: Mapping[str, Sequence[Address]], chain_id: int | None
+    parts: Parts, wanted: Mapping[str, Sequence[Address]], chain_ids: Sequence[ChainId]
 ) -> Sequence[Follow]:
     """Let the predicates of these users wait, and remember what each of them asked for."""
-    if chain_id is None:
-        chain_ids: tuple[int, ...] = parts.settings.chain_ids
-    else:
-        chain_ids = (parts.settings.network(operations.parse_chain_id(chain_id)).chain_id,)
     plans = await operations.plan_warm_up(
         parts.cache,
         wanted=wanted.values(),
@@ -115,7 +103,7 @@ async def _planned(
     for plan in plans:
         for addresses, later in ((plan.now, False), (plan.later, True)):
             if addresses:
-                follows += await _offered(parts, addresses, plan.chain_id, later=later)
+                follows += await offered(parts, addresses, plan.chain_id, later=later)
     # Not before they wait: nobody may find a warm-up finished that has not begun.
     await parts.warm_ups.note_logins(wanted, chain_ids)
     parts.measures.warm_ups_planned(len(wanted))
@@ -131,7 +119,7 @@ async def _planned(
 @declare_task(
     WARM_PREDICATES,
     queue=Queue.WARMUP,
-    deadline_seconds=_FETCH_SECONDS,
+    deadline_seconds=FETCH_SECONDS,
     expires_seconds=WARMUP_EXPIRES_SECONDS,
     retries=5,
 )
@@ -146,106 +134,6 @@ async def warm_predicates(
     if _switched_off(parts, WARM_PREDICATES):
         return ()
     wanted = operations.parse_addresses(addresses) if addresses else ()
-    shelf = _shelf(parts, operations.parse_chain_id(chain_id), later=later)
-    follows = list(await _offered(parts, wanted, shelf.chain_id, later=later)) if wanted else []
-    token = current_delivery().message_id
-    taken, tickets = await parts.warm_ups.take(shelf, token)
-    if taken:
-        tickets = await _fetch(parts, shelf, token, taken)
-    return [*follows, *_subtasks(shelf, tickets)]
-
-
-async def _fetch(parts: Parts, shelf: Shelf, token: str, addresses: Sequence[Address]) -> Tickets:
-    """Fetch a part and say what became of each predicate in it."""
-    begun = time.monotonic()
-    report = await operations.warm(
-        parts.reader(shelf.chain_id),
-        parts.cache,
-        addresses,
-        lane=_queue(later=shelf.later).lane,
-        skip_fresh=parts.settings.warmup_skip_cached,
-    )
-    log_report("warm_up.fetched", shelf.chain_id, report)
-    await parts.tally.add(warmup_predicates=len(report.done))
-    parts.measures.warmed(shelf.chain_id, report.counts(), time.monotonic() - begun)
-    left = len(report.remaining) + len(report.given_up)
-    await parts.recent.add(
-        RecentKind.WARMED,
-        shelf.chain_id,
-        report.done,
-        detail=f"{left} not fetched" if left else "a login's vaults",
-        seconds=time.monotonic() - begun,
-    )
-    return await parts.warm_ups.settle(
-        shelf,
-        token,
-        done=(*report.done, *report.already),
-        given_up=report.given_up,
-        again=report.remaining,
-    )
-
-
-async def _offered(
-    parts: Parts, addresses: Sequence[Address], chain_id: int, *, later: bool
-) -> Sequence[Follow]:
-    shelf = _shelf(parts, chain_id, later=later)
-    tickets = await parts.warm_ups.offer(shelf, current_delivery().message_id, addresses)
-    if tickets.full and not later and len(_behind) < BEHIND_AT_ONCE:
-        begun = parts.background.start(_fetch_behind(parts, shelf))
-        _behind.add(begun)
-        begun.add_done_callback(_behind.discard)
-    return _subtasks(shelf, tickets)
-
-
-async def announced_again(parts: Parts, chain_id: int) -> Sequence[Follow]:
-    """Return the subtasks that are missing for the vaults that wait on a network.
-
-    A broker that dies may take a message with it that was put off; its ticket expires, and nobody
-    would look until the next login.
-    """
-    if not parts.settings.warmup_enabled:
-        return ()
-    follows: list[Follow] = []
-    for later in (False, True):
-        shelf = _shelf(parts, chain_id, later=later)
-        tickets = await parts.warm_ups.offer(shelf, current_delivery().message_id, ())
-        follows += _subtasks(shelf, tickets)
-    return follows
-
-
-async def _fetch_behind(parts: Parts, shelf: Shelf) -> None:
-    """Fetch whole requests while logins are still being planned.
-
-    The subtasks stand behind all logins in the lane. They are published all the same: they fetch
-    what fills no request, and what this process has taken should it die.
-    """
-    full = True
-    try:
-        while full:
-            async with asyncio.timeout(_FETCH_SECONDS):
-                token, taken = await parts.warm_ups.take_full(shelf)
-                if not taken:
-                    return
-                _log.info("warm_up.began_behind", chain_id=shelf.chain_id, predicates=len(taken))
-                full = (await _fetch(parts, shelf, token, taken)).full
-    except TimeoutError:  # its vaults come back
-        _log.warning("warm_up.too_late_behind", chain_id=shelf.chain_id)
-
-
-def _shelf(parts: Parts, chain_id: int, *, later: bool) -> Shelf:
-    return Shelf(chain_id, later, parts.vaults_per_request(chain_id))
-
-
-def _subtasks(shelf: Shelf, tickets: Tickets) -> Sequence[Follow]:
-    subtask = Follow(
-        WARM_PREDICATES,
-        ([], shelf.chain_id, shelf.later),
-        _queue(later=shelf.later),
-        WARMUP_EXPIRES_SECONDS,
-        tickets.delay_seconds,
-    )
-    return [subtask] * tickets.count
-
-
-def _queue(*, later: bool) -> Queue:
-    return Queue.REFRESH if later else Queue.WARMUP
+    meant = operations.parse_chain_id(chain_id)
+    follows = await offered(parts, wanted, meant, later=later) if wanted else ()
+    return [*follows, *await fetched(parts, meant, later=later)]

@@ -79,10 +79,10 @@ async def test_logins_that_share_a_message_are_each_remembered_and_an_unknown_on
 
     async def all_warm() -> bool:
         progress = await runtime.warm_ups.progress(site.user.user_id, 9889)
-        return progress == WarmUpProgress(total=10, done=10, failed=0)
+        is_done = progress == WarmUpProgress(total=10, done=10, failed=0)
+        return is_done and len(await fresh(runtime, 9889, site.user.addresses)) == 10
 
     await eventually(all_warm, "all vaults warm")
-    assert len(await fresh(runtime, 9889, site.user.addresses)) == 10
     unknown = site.logged("warm_up.unknown_user")[before:]
     assert [line["user_id"] for line in unknown] == ["nobody"]
     assert await runtime.warm_ups.progress("nobody", 9889) is None
@@ -306,6 +306,7 @@ async def test_an_invalidation_survives_the_death_of_the_process_that_works_on_i
         (WARM_USER, ["nobody"], "nobody"),
         (WARM_USER, [12], "user_id"),
         (WARM_USERS, [[]], "user_ids"),
+        (WARM_USERS, [["nobody"], 77], "chain id 77"),
         (WARM_USERS, [["ada", 12]], "user_id"),
         (REFRESH_DUE, [77], "chain id 77"),
     ],
