@@ -78,6 +78,20 @@ class Mutant:
     def suite(self) -> Suite:
         return suite_of(Path(self.path).stem)
 
+    def applied_to(self, text: str) -> str:
+        """Return the file's text with this change."""
+        lines = text.splitlines(keepends=True)
+        lines[self.line - 1] = self.after + "\n"
+        return "".join(lines)
+
+
+def _is_python(text: str) -> bool:
+    try:
+        compile(text, "mutant", "exec")
+    except SyntaxError:
+        return False
+    return True
+
 
 def mutants(root: Path) -> Iterator[Mutant]:
     """List every single change that the operators know."""
@@ -90,8 +104,10 @@ def mutants(root: Path) -> Iterator[Mutant]:
         for number, line in enumerate(code.splitlines(), start=1):
             if line.strip() and not line.strip().startswith((comment, "import", "from")):
                 name = str(path.relative_to(root))
-                changes = dict.fromkeys(_changes(line, is_lua=path.suffix == ".lua"))
-                yield from (Mutant(name, number, line, after) for after in changes)
+                for after in dict.fromkeys(_changes(line, is_lua=path.suffix == ".lua")):
+                    mutant = Mutant(name, number, line, after)
+                    if path.suffix == ".lua" or _is_python(mutant.applied_to(text)):
+                        yield mutant
 
 
 def _changes(line: str, *, is_lua: bool) -> Iterator[str]:
@@ -127,9 +143,7 @@ def judge(mutant: Mutant, copy: Path) -> str:
     """Tell what the tests say of one change."""
     target = copy / mutant.path
     original = target.read_text(encoding="utf-8")
-    lines = original.splitlines(keepends=True)
-    lines[mutant.line - 1] = mutant.after + "\n"
-    target.write_text("".join(lines), encoding="utf-8")
+    target.write_text(mutant.applied_to(original), encoding="utf-8")
     try:
         return verdict(copy, mutant.suite)
     finally:

@@ -77,6 +77,7 @@ _COPY = Suite(
 )
 _TWIN = Suite(
     (
+        "tests/unit/cache/test_memory_twin.py",
         "tests/contract/cache",
         "tests/contract/test_refresh_schedule_contract.py",
         "tests/contract/cached_provider",

@@ -141,6 +141,17 @@ async def test_calls_that_were_not_made_are_given_back_but_not_more_than_are_sav
     assert (await desk.claim(FEW)).calls == 2
 
 
+async def test_as_many_calls_are_given_back_as_were_not_made(make: Make) -> None:
+    desk = make()
+    await desk.cache.mark_read(MAINNET, [ALICE])
+    first = await desk.claim(FEW)
+
+    await desk.settle(unused=1, rules=FEW)
+    await desk.cache.mark_read(MAINNET, [BOB])
+
+    assert (first.calls, (await desk.claim(FEW)).calls) == (2, 1)
+
+
 async def test_calls_come_back_with_time(make: Make) -> None:
     desk, quick = make(), replace(FEW, calls_per_minute=600, interval_seconds=0.05)
     await desk.cache.mark_read(MAINNET, [ALICE])

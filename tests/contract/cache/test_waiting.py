@@ -35,6 +35,33 @@ async def test_waiters_are_told_of_a_release_and_of_an_invalidation(make: Make) 
         await waiting
 
 
+async def test_a_wait_is_for_the_present_lease_and_not_for_the_next(make: Make) -> None:
+    harness = make(lease_seconds=60)
+    lease = await harness.lease(ALICE)
+    waiting = asyncio.create_task(harness.cache.wait_published(MAINNET, [ALICE], 30))
+    done, _ = await asyncio.wait({waiting}, timeout=0.2)
+    assert not done
+
+    await harness.cache.release([lease])
+    await harness.lease(ALICE)
+
+    async with asyncio.timeout(5):
+        await waiting
+
+
+async def test_a_wait_ends_when_a_dead_leader_is_replaced(make: Make) -> None:
+    harness = make(lease_seconds=0.5)
+    await harness.lease(ALICE)
+    waiting = asyncio.create_task(harness.cache.wait_published(MAINNET, [ALICE], 30))
+    await asyncio.wait({waiting}, timeout=0.1)
+
+    while isinstance((await harness.cache.acquire(MAINNET, [ALICE]))[ALICE], Busy):
+        harness.pass_time()
+
+    async with asyncio.timeout(5):
+        await waiting
+
+
 async def test_a_wait_ends_at_its_timeout(make: Make) -> None:
     harness = make(lease_seconds=60)
     await harness.lease(ALICE)
