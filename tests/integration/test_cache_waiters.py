@@ -290,3 +290,24 @@ async def test_after_the_end_nobody_listens(waiter: Waiter) -> None:
     await waiter.cache._endings.close()
 
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "ended leases"]
+
+
+async def test_a_subscription_that_is_refused_is_not_asked_for_again_at_once(
+    client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endings, attempts = Endings(client), 0
+
+    async def refuse(_: Endings) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise OSError("refused")
+
+    monkeypatch.setattr(Endings, "_listen_once", refuse)
+    monkeypatch.setattr(waiting_module, "_RECONNECT_SECONDS", 60)
+    subscribing = asyncio.create_task(endings.subscribe())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    subscribing.cancel()
+    await endings.close()
+
+    assert attempts == 1
