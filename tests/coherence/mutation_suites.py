@@ -70,6 +70,7 @@ _HOT = Suite(
 _COPY = Suite(
     (
         "tests/unit/cache/test_copies.py",
+        "tests/unit/cache/test_local_copy.py",
         "tests/unit/cache/test_tracking_connection.py",
         "tests/integration/test_cache_local_copy.py",
         "tests/coherence/test_copied.py",
