@@ -230,7 +230,6 @@ class TrackingConnection(asyncio.Protocol):
         if not self.is_open:
             return
         self._ended.set()
-        self._asked.clear()
         if self._transport is not None:
             self._transport.abort()
         self._on_lost()

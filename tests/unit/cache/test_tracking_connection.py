@@ -86,3 +86,26 @@ async def test_what_is_not_the_protocol_ends_the_link() -> None:
 
     assert not connection.is_open
     assert ends == [None]
+
+
+async def test_each_group_of_questions_has_its_own_answers() -> None:
+    connection, _ = connected()
+    first: list[Any] = []
+    second: list[Any] = []
+
+    connection.ask_packed(ONE + TWO, first.append, commands=2)
+    connection.ask_packed(TWO + THREE, second.append, commands=2)
+    connection.data_received(b"+one\r\n+two\r\n+two\r\n+three\r\n")
+
+    assert (first, second) == ([[b"one", b"two"]], [[b"two", b"three"]])
+
+
+async def test_a_link_that_the_network_ends_is_over_at_once() -> None:
+    lost: list[None] = []
+    connection = TrackingConnection(lambda _: None, lambda: lost.append(None))
+    connection.connection_made(cast("asyncio.Transport", Transport()))
+
+    connection.connection_lost(ConnectionResetError())
+    connection.connection_lost(None)
+
+    assert (connection.is_open, lost) == (False, [None])
