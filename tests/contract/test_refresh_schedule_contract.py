@@ -330,6 +330,19 @@ async def test_who_is_not_read_any_more_falls_out_with_all_that_was_known(make: 
     assert claims[-1].candidates[0].record == ChangeRecord()
 
 
+async def test_who_is_not_read_falls_out_while_others_are_read(make: Make) -> None:
+    desk = make(hot_life_seconds=0.3)
+    await desk.cache.mark_read(MAINNET, [ALICE])
+
+    async def is_cold() -> bool:
+        await desk.cache.mark_read(MAINNET, [BOB])
+        await desk.cache.invalidate([ALICE, BOB], MAINNET)  # due again
+        claimed = names(await desk.claim())
+        return BOB in claimed and ALICE not in claimed
+
+    await desk.until(is_cold)
+
+
 async def test_damaged_keys_are_worth_nothing_and_heal(cache_server: EmbeddedServer) -> None:
     client = await empty_client(cache_server)
     cache = redis_cache(client)
