@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -169,3 +170,32 @@ async def test_whoever_falls_out_of_the_hot_set_leaves_nothing_behind(
 
     assert await cache.due(MAINNET, 5) == [BOB]
     assert await known() == [[BOB.encode()]] * 4
+
+
+async def test_reads_fade_until_the_next_one_and_never_grow(
+    cache: RedisBalanceCache, client: Redis
+) -> None:
+    memory_ms = 1_800_000  # half of a hot life
+    await cache.mark_read(MAINNET, [ALICE, BOB])
+    seconds, _ = await client.time()
+    now_ms = seconds * 1_000
+    await client.hset(HOT[2], ALICE, f"8:{now_ms - memory_ms}")
+    await client.hset(HOT[2], BOB, f"8:{now_ms + memory_ms}")  # the clock went back
+
+    await cache.mark_read(MAINNET, [ALICE, BOB])
+
+    known: Any = await client.hmget(HOT[2], ALICE, BOB)
+    counts = [float(text.split(b":")[0]) for text in known]
+    assert counts == [pytest.approx(8 / math.e + 1, abs=0.02), 9]
+
+
+async def test_whoever_comes_into_the_hot_set_begins_with_no_history_of_changes(
+    cache: RedisBalanceCache, client: Redis
+) -> None:
+    await cache.mark_read(MAINNET, [BOB])
+    for one in (ALICE, BOB):
+        await client.hset(HOT[3], one, "1.0:60")
+
+    await cache.mark_read(MAINNET, [ALICE, BOB])
+
+    assert await client.hkeys(HOT[3]) == [BOB.encode()]
