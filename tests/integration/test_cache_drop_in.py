@@ -108,16 +108,20 @@ async def test_a_publish_takes_the_flag_of_all_apart_for_the_other_chains(
     assert HOUR_MS - 5_000 < await client.pttl(other) <= HOUR_MS
 
 
+@pytest.mark.parametrize("by", ["publish", "clear"])
 @pytest.mark.parametrize("life_ms", [HOUR_MS, None])
 async def test_taking_the_flag_of_all_apart_leaves_the_flags_of_others_as_they_are(
-    harness: Harness, client: Redis, life_ms: int | None
+    client: Redis, life_ms: int | None, by: str
 ) -> None:
     other, third = (f"balance:invalidated:{ALICE}:{chain}" for chain in (TESTNET, 7))
     wide = Harness(redis_cache(client, chain_ids=(MAINNET, TESTNET, 7)), lambda: None)
     await client.set(GLOBAL_FLAG, "1", px=life_ms)
     await client.set(other, "2", px=60_000)
 
-    await wide.put(snapshot(ALICE))
+    if by == "publish":
+        await wide.put(snapshot(ALICE))
+    else:
+        await wide.cache.clear_invalidation([ALICE], MAINNET)
 
     assert await client.get(other) == b"2"
     assert await client.pttl(other) <= 60_000
