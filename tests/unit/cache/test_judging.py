@@ -30,6 +30,21 @@ def test_a_value_is_due_from_the_end_of_its_soft_life(age_ms: int, due: bool) ->
     assert own_fresh(Decoded(stored, 60_000, "here"), NOW_MS) == Fresh(stored, age_ms, due)
 
 
+@pytest.mark.parametrize(("age_ms", "due_in_ms"), [(10_000, 50_000), (70_000, -10_000)])
+def test_a_value_tells_how_far_the_end_of_its_soft_life_is(age_ms: int, due_in_ms: int) -> None:
+    stored = StoredSnapshot(ALICE, NOW_MS - age_ms, version=1)
+
+    assert own_fresh(Decoded(stored, 60_000, "here"), NOW_MS).due_in_ms == due_in_ms
+
+
+def test_our_own_value_under_a_flag_is_the_last_that_is_known_when_nothing_else_is() -> None:
+    stored = StoredSnapshot(ALICE, NOW_MS - 5_000, version=1)
+
+    answer = judged(Decoded(stored, 60_000, "here"), State(), flagged=True)
+
+    assert answer == Stale(stored, 5_000, StaleReason.INVALIDATED)
+
+
 def test_a_value_from_the_future_has_no_age() -> None:
     """A client's estimate of the server's clock may be behind the server's."""
     stored = StoredSnapshot(ALICE, NOW_MS + 3, version=1)
