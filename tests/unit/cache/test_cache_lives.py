@@ -44,6 +44,10 @@ def test_nothing_is_due_in_the_first_half_of_its_life(fresh_ms: int, ahead_ms: i
     assert lives().ahead_ms(fresh_ms) == ahead_ms
 
 
+def test_the_shortest_soft_life_is_that_of_the_shortest_fresh_one() -> None:
+    assert lives().soft_ms == 540_000 - 60_000
+
+
 def test_the_last_known_outlives_the_fresh_and_the_state_outlives_both() -> None:
     short = lives(keep_seconds=60)
     long = lives(flag_seconds=100_000)
