@@ -178,7 +178,7 @@ async def stage(
                             servers["broker"] = [broker.process]
                         programs = {**running, **servers}
                         direct = NodeProvider(
-                            settings.network(9889), timeout_seconds=60, concurrency=1
+                            settings.network(9889), timeout_seconds=60, concurrency=10
                         )
                         yield Stage(settings, runtime, publisher, node, direct, programs, log)
                         await direct.close()
