@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.ending import heed_end
 from cli.errors import ChildEndedError
 from supervisor.processes import spawn, stop
 from supervisor.waiting import wait_until
@@ -64,8 +65,14 @@ class Children:
 
         Raises:
             ChildEndedError: it ended instead, or it is not ready in time.
+            KeyboardInterrupt: we were asked to end.
         """
-        wait_until(lambda: child.process.poll() is not None or is_ready(), seconds=seconds)
+
+        def is_over() -> bool:
+            heed_end()
+            return child.process.poll() is not None or is_ready()
+
+        wait_until(is_over, seconds=seconds)
         if child.process.poll() is not None:
             raise child.explain(f"ended with code {child.process.returncode}")
         if not is_ready():
@@ -76,7 +83,9 @@ class Children:
 
         Raises:
             ChildEndedError: one of them has ended.
+            KeyboardInterrupt: we were asked to end.
         """
+        heed_end()
         for child in self._children:
             if child.process.poll() is not None:
                 raise child.explain(f"ended with code {child.process.returncode}")

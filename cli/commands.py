@@ -8,8 +8,6 @@ plays the demo, and the other way round.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 from typing import Annotated
 
@@ -46,10 +44,11 @@ def demo_command(
     from rich.console import Console
 
     from cli.demo.play import play
+    from cli.ending import end_in_order
 
     settings = current_settings()
     configure_logging("WARNING", as_json=False)
-    _end_in_order(with_parent=with_parent)
+    end_in_order(with_parent=with_parent)
     try:
         figures = asyncio.run(play(settings, Console(stderr=as_json)))
     except ConfigurationError:
@@ -72,11 +71,12 @@ def up_command(*, with_parent: WithParent = False) -> None:
     """
     from rich.console import Console
 
+    from cli.ending import end_in_order
     from cli.up import run_until_stopped
 
     settings = current_settings()
     configure_logging("WARNING", as_json=False)
-    _end_in_order(with_parent=with_parent)
+    end_in_order(with_parent=with_parent)
     try:
         run_until_stopped(settings, Console())
     except BrokenSystemError as error:
@@ -175,21 +175,6 @@ def warm_up_command(
         print_json(warm_up.as_json(units))
     else:
         warm_up.print_units(console(), units)
-
-
-def _end_in_order(*, with_parent: bool) -> None:
-    """Make a polite end (TERM) like Ctrl-C: every program that we started is ended.
-
-    INT itself is named because a shell starts programs in the background with it ignored. TERM is
-    passed on as INT, because that one asyncio takes as a cancellation: an exception that comes at
-    any instruction can leave a lock taken for ever that a thread of the database waits for.
-    """
-    from supervisor.processes import die_with_parent
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    if with_parent:
-        die_with_parent(os.getppid(), signal.SIGTERM)
 
 
 def _tell(text: str) -> None:

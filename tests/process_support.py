@@ -52,7 +52,11 @@ class Program:
         assert text in self.output() + self.errors(), self.output() + self.errors()
 
     def end(self, seconds: float = 60) -> int:
-        return self.process.wait(seconds)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            said = self.output() + self.errors()
+            raise AssertionError(f"it goes on: {self.left_behind()}\n{said}") from None
 
     def left_behind(self) -> list[str]:
         """The command lines of all living processes that it started.
