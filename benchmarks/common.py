@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -54,3 +56,16 @@ def refuse(why: str) -> NoReturn:
     """
     print(f"nothing is reported: {why}", file=sys.stderr)
     raise SystemExit(1)
+
+
+async def until(
+    holds: Callable[[], Awaitable[bool]], *, seconds: float, pause_seconds: float
+) -> None:
+    """Look again and again, from outside as a reader would, until it holds.
+
+    Raises:
+        TimeoutError: it does not in time.
+    """
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110 - only a look can tell
+            await asyncio.sleep(pause_seconds)

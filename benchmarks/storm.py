@@ -13,7 +13,6 @@ import asyncio
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -21,7 +20,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.common import refuse, save
+from benchmarks.common import refuse, save, until
+from benchmarks.storm_payments import Payment, pay_now_and_then
 from benchmarks.storm_stage import (
     CALLS_PER_SECOND,
     LATENCY_SECONDS,
@@ -33,15 +33,14 @@ from benchmarks.storm_stage import (
 from benchmarks.storm_users import Population, population
 from cache.warm_ups import Shelf
 from devnet.options import BASE_ASSET_ID
-from domain.values import Address, Fresh, Lane, ReadAnswer, Snapshot
+from domain.values import Address, Fresh, Lane
 from supervisor.valkey import BROKER_POLICY, EmbeddedServer
-from tasks.names import INVALIDATE, WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
+from tasks.names import WARM_USER, WARMUP_EXPIRES_SECONDS, Queue
 from tasks.warming import BEHIND_AT_ONCE
 
 REQUEST = 200
 TRANSACTIONS = 5
 READ_PAUSE_SECONDS = 0.05
-PAYMENT_PAUSE_SECONDS = 0.5
 HANDLING_SECONDS = 0.2
 """How much longer than one node call a confirmed transaction may take."""
 
@@ -94,14 +93,6 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
-    """A confirmed transaction: until it was right in the cache, and one call to the node then."""
-
-    seconds: float
-    node_call_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Storm:
     """What was measured; see `Figures`."""
 
@@ -124,7 +115,7 @@ async def _storm(stage: Stage, people: Population, *, one_by_one: bool) -> Storm
     begun = time.monotonic()
     over = asyncio.Event()
     reading = asyncio.create_task(_keep_reading(stage, warm, over))
-    paying = asyncio.create_task(_pay_now_and_then(stage, pairs))
+    paying = asyncio.create_task(pay_now_and_then(stage, pairs))
     await _log_in(stage, people, one_by_one=one_by_one)
     await _until_warm(stage, len(people.users))
     seconds = time.monotonic() - begun
@@ -195,12 +186,12 @@ def _refills(stage: Stage) -> int:
 
 async def _until_warm(stage: Stage, logins: int) -> None:
     shelves = [Shelf(9889, later, REQUEST) for later in (False, True)]
-    async with asyncio.timeout(180):
-        while True:
-            left = [await stage.runtime.warm_ups.waiting(shelf) for shelf in shelves]
-            if await stage.planned() >= logins and not sum(left):
-                return
-            await asyncio.sleep(0.05)
+
+    async def is_warm() -> bool:
+        left = [await stage.runtime.warm_ups.waiting(shelf) for shelf in shelves]
+        return await stage.planned() >= logins and not sum(left)
+
+    await until(is_warm, seconds=180, pause_seconds=0.05)
 
 
 async def _keep_reading(stage: Stage, warm: list[Address], over: asyncio.Event) -> list[float]:
@@ -213,61 +204,6 @@ async def _keep_reading(stage: Stage, warm: list[Address], over: asyncio.Event) 
             refuse("a read did not answer for each vault")
         await asyncio.sleep(READ_PAUSE_SECONDS)
     return took
-
-
-async def _pay_now_and_then(stage: Stage, pairs: list[tuple[Address, Address]]) -> list[Payment]:
-    payments = []
-    for sender, receiver in pairs:
-        await asyncio.sleep(PAYMENT_PAUSE_SECONDS)
-        payments.append(asyncio.create_task(_pay(stage, sender, receiver)))
-    return await asyncio.gather(*payments)
-
-
-async def _pay(stage: Stage, sender: Address, receiver: Address) -> Payment:
-    confirmed = await stage.node.transfer(sender, receiver, BASE_ASSET_ID, 400)
-    begun = time.monotonic()
-    await stage.publisher.send(
-        INVALIDATE,
-        [[sender, receiver], 9889, confirmed.block_height, confirmed.transaction_id],
-        queue=Queue.INVALIDATION,
-    )
-    # From here on the worker asks the node: a call of ours beside its own meets the same queue.
-    await _until(stage, [sender, receiver], lambda answer: not isinstance(answer, Fresh))
-    asking = asyncio.create_task(_ask_directly(stage, [sender, receiver]))
-    await _until_right(stage, {sender: 600, receiver: 1400}, confirmed.block_height)
-    return Payment(round(time.monotonic() - begun, 3), await asking)
-
-
-async def _ask_directly(stage: Stage, addresses: list[Address]) -> float:
-    begun = time.monotonic()
-    answers = await stage.direct.fetch_many(addresses)
-    if not all(isinstance(answer, Snapshot) for answer in answers.values()):
-        refuse("the node did not answer")
-    return round(time.monotonic() - begun, 3)
-
-
-async def _until_right(stage: Stage, amounts: dict[Address, int], height: int) -> None:
-    answers = await _until(
-        stage,
-        list(amounts),
-        lambda answer: isinstance(answer, Fresh) and answer.stored.snapshot.height >= height,
-    )
-    for address, answer in answers.items():
-        held = answer.stored.snapshot.balances if isinstance(answer, Fresh) else ()
-        if [balance.amount for balance in held] != [amounts[address]]:
-            refuse(f"{address} is wrong after its transaction")
-
-
-async def _until(
-    stage: Stage, addresses: list[Address], holds: Callable[[ReadAnswer], bool]
-) -> Mapping[Address, ReadAnswer]:
-    """Look again and again until it holds for each; return the answers."""
-    async with asyncio.timeout(60):
-        while True:
-            answers = await stage.runtime.cache.read(9889, addresses)
-            if all(map(holds, answers.values())):
-                return answers
-            await asyncio.sleep(0.01)
 
 
 async def measure(

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+from dataclasses import dataclass
 
 from supervisor.processes import die_with_parent
 
-_asked = threading.Event()
+
+@dataclass
+class _Word:
+    """Whether somebody said it. No `threading.Event`: a second TERM would meet its lock taken."""
+
+    said: bool = False
+
+
+_word = _Word()
 
 
 def end_in_order(*, with_parent: bool) -> None:
@@ -33,10 +41,10 @@ def heed_end() -> None:
     Raises:
         KeyboardInterrupt: we were.
     """
-    if _asked.is_set():
+    if _word.said:
         raise KeyboardInterrupt
 
 
 def _ask(*_: object) -> None:
-    _asked.set()
+    _word.said = True
     signal.raise_signal(signal.SIGINT)

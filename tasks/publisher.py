@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -96,12 +96,16 @@ class CeleryPublisher:
         """
         if self._hanging == _THREADS:
             raise PublishingError(f"{name}: the broker does not answer")
-        publish = partial(self._publish, name, tuple(args), kwargs or {}, queue, expires)
+        # With the context of the caller: the message says for whose request it is.
+        publish = partial(
+            copy_context().run, self._publish, name, tuple(args), kwargs or {}, queue, expires
+        )
         publishing: asyncio.Future[str] | None = None
         try:
             async with asyncio.timeout(self._seconds):
                 await self._places.acquire()
-                publishing = self._begun(publish)
+                publishing = asyncio.get_running_loop().run_in_executor(self._threads, publish)
+                publishing.add_done_callback(self._thread_is_free)
                 return await asyncio.shield(publishing)
         except TimeoutError:
             self._give_up_on(publishing)
@@ -121,13 +125,6 @@ class CeleryPublisher:
         """Give up what is being published, and close the connections."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._app.close()
-
-    def _begun(self, publish: Callable[[], str]) -> asyncio.Future[str]:
-        # With the context of the caller: the message says for whose request it is.
-        publish = partial(copy_context().run, publish)
-        publishing = asyncio.get_running_loop().run_in_executor(self._threads, publish)
-        publishing.add_done_callback(self._thread_is_free)
-        return publishing
 
     def _give_up_on(self, publishing: asyncio.Future[str] | None) -> None:
         if publishing is not None and not publishing.done():

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from cache.connection import connect
 from cache.store import RedisBalanceCache
 from domain.ports import BalanceCache, Lease, PublishOutcome
+from domain.refreshing import RefreshRules
 from domain.values import Address, Balance, BlockHeight, ChainId, Fresh, Snapshot
 from supervisor.valkey import EmbeddedServer
 
@@ -32,6 +33,15 @@ def asset(number: int) -> str:
 
 
 ALICE, BOB = address(1), address(2)
+
+REFRESH_RULES = RefreshRules(
+    fresh_seconds=600,
+    soft_seconds=480,
+    batch_size=2,
+    calls_per_minute=60,
+    interval_seconds=10,
+    ahead_seconds=60,
+)
 
 
 def snapshot(

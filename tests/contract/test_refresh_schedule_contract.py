@@ -19,6 +19,7 @@ from tests.cache_support import (
     ALICE,
     BOB,
     MAINNET,
+    REFRESH_RULES,
     TESTNET,
     Harness,
     ManualClock,
@@ -28,14 +29,7 @@ from tests.cache_support import (
     snapshot,
 )
 
-RULES = RefreshRules(
-    fresh_seconds=600,
-    soft_seconds=480,
-    batch_size=2,
-    calls_per_minute=60_000,
-    interval_seconds=10,
-    ahead_seconds=60,
-)
+RULES = replace(REFRESH_RULES, calls_per_minute=60_000)
 FEW = replace(RULES, calls_per_minute=6)
 """Two calls are saved up at most, and one comes back in ten seconds."""
 

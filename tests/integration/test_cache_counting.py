@@ -43,8 +43,8 @@ class Counted(NoMeasures):
     def __init__(self) -> None:
         self.failures: list[str] = []
 
-    def cache_failed(self, operation: str) -> None:
-        self.failures.append(operation)
+    def cache_failed(self, kind: str) -> None:
+        self.failures.append(kind)
 
 
 @pytest.fixture

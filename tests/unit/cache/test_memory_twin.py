@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
 from cache.memory import MemoryBalanceCache
 from domain.ports import Busy, Lease
-from domain.refreshing import RefreshRules
 from domain.values import Fresh, Missing, Stale
-from tests.cache_support import ALICE, BOB, MAINNET, Harness, ManualClock, snapshot
-
-RULES = RefreshRules(
-    fresh_seconds=600,
-    soft_seconds=480,
-    batch_size=2,
-    calls_per_minute=60,
-    interval_seconds=10,
-    ahead_seconds=60,
+from tests.cache_support import (
+    ALICE,
+    BOB,
+    MAINNET,
+    REFRESH_RULES,
+    Harness,
+    ManualClock,
+    snapshot,
 )
 
 
@@ -134,6 +131,6 @@ async def test_a_claim_tells_how_old_a_snapshot_is(clock: ManualClock) -> None:
     clock.step(30)
     await cache.invalidate([ALICE], MAINNET)
 
-    [one] = (await cache.schedule.claim(MAINNET, replace(RULES, calls_per_minute=6_000))).candidates
+    [one] = (await cache.schedule.claim(MAINNET, REFRESH_RULES)).candidates
 
     assert one.age_seconds == 30

@@ -21,7 +21,7 @@ def handlers() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-    ending._asked.clear()
+    ending._word.said = False
 
 
 def test_term_is_heard_at_once() -> None:

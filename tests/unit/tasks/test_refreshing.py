@@ -15,17 +15,9 @@ from domain.values import Address, Balance, BlockHeight, Fresh, Lane, Snapshot
 from provider.cached import CachedProvider
 from tasks.operations import RefillReport
 from tasks.refreshing import refresh_worthiest
-from tests.cache_support import ALICE, BOB, ManualClock, address
+from tests.cache_support import ALICE, BOB, REFRESH_RULES, ManualClock, address
 
 NETWORK = Network(0, "testnet", ("http://127.0.0.1:1/v1/graphql",))
-RULES = RefreshRules(
-    fresh_seconds=600,
-    soft_seconds=480,
-    batch_size=2,
-    calls_per_minute=60,
-    interval_seconds=10,
-    ahead_seconds=60,
-)
 
 
 @dataclass
@@ -63,10 +55,10 @@ class Desk:
         )
         self.reader = CachedProvider(NETWORK, self.node, self.cache)
 
-    async def run(self, rules: RefreshRules = RULES) -> RefillReport:
+    async def run(self, rules: RefreshRules = REFRESH_RULES) -> RefillReport:
         return await refresh_worthiest(self.cache.schedule, self.reader, rules)
 
-    async def run_for(self, seconds: float, rules: RefreshRules = RULES) -> int:
+    async def run_for(self, seconds: float, rules: RefreshRules = REFRESH_RULES) -> int:
         """Let beat come round for so long; returns how many calls the node got."""
         before = len(self.node.calls)
         for _ in range(int(seconds / 10)):
@@ -114,7 +106,7 @@ async def test_a_vault_that_nobody_reads_any_more_falls_out(desk: Desk) -> None:
 async def test_a_vault_that_changes_is_looked_at_more_often_than_one_that_does_not(
     desk: Desk,
 ) -> None:
-    alone = replace(RULES, batch_size=1, calls_per_minute=600, ahead_seconds=0.001)
+    alone = replace(REFRESH_RULES, batch_size=1, calls_per_minute=600, ahead_seconds=0.001)
     for turn in range(360):
         await desk.cache.mark_read(0, [ALICE, BOB])
         desk.node.amounts[ALICE] = turn // 6  # a change a minute
@@ -125,7 +117,7 @@ async def test_a_vault_that_changes_is_looked_at_more_often_than_one_that_does_n
 
 
 async def test_the_budget_is_kept_however_many_are_due(desk: Desk) -> None:
-    scarce = replace(RULES, calls_per_minute=3)
+    scarce = replace(REFRESH_RULES, calls_per_minute=3)
     crowd = [address(n) for n in range(100, 400)]
     calls = 0
     for _ in range(60):
@@ -161,7 +153,7 @@ async def test_a_vault_that_the_node_refuses_for_good_is_left_alone_for_a_while(
 
 async def test_a_run_whose_node_calls_break_off_claims_nothing_for_ever(desk: Desk) -> None:
     await desk.cache.mark_read(0, [ALICE])
-    await desk.cache.schedule.claim(0, RULES)  # a worker that died
+    await desk.cache.schedule.claim(0, REFRESH_RULES)  # a worker that died
 
     assert await desk.run() == RefillReport()
     await desk.run_for(40)
